@@ -1,0 +1,45 @@
+"""Input from forms and JSON into typed objects, with one message a field."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from quarterdeck.core.errors import Invalid
+
+M = TypeVar("M", bound=BaseModel)
+
+_PLAIN: Final = {
+    "missing": "This is needed.",
+    "string_too_short": "This is too short.",
+    "string_too_long": "This is too long.",
+    "int_parsing": "This must be a whole number.",
+    "float_parsing": "This must be a number.",
+    "bool_parsing": "This must be true or false.",
+    "extra_forbidden": "There is no such field.",
+    "json_invalid": "This is not valid JSON.",
+}
+
+
+class Form(BaseModel):
+    """What an edge accepts: unknown fields are refused, text is trimmed by the field that wants it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def parse(model: type[M], values: Mapping[str, Any]) -> M:
+    """Return the validated object; raises Invalid with a message for each bad field (dotted path)."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise Invalid(field_messages(error)) from error
+
+
+def field_messages(error: ValidationError) -> dict[str, str]:
+    """Return the first message of each field, in plain words."""
+    messages: dict[str, str] = {}
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(step) for step in item["loc"]) or "form"
+        text = _PLAIN.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+        messages.setdefault(name, text[:1].upper() + text[1:])
+    return messages

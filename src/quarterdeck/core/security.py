@@ -1,0 +1,55 @@
+"""Keys, tokens and files that only their owner may read."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+
+def private_directory(path: Path) -> Path:
+    """Make a directory that only its owner can enter, also under a loose umask."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.chmod(0o700)
+    return path
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that is 0600 from its first byte on, atomically."""
+    private_directory(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def key_file(path: Path) -> bytes:
+    """Read a 32-byte key kept as hex, making it on first use; two starters agree on one key."""
+    if not path.exists():
+        candidate = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        write_private(candidate, secrets.token_bytes(32).hex().encode())
+        try:
+            os.link(candidate, path)  # unlike a rename, a link never replaces the other starter's key
+        except FileExistsError:
+            pass
+        finally:
+            candidate.unlink()
+    return bytes.fromhex(path.read_text(encoding="ascii").strip())
+
+
+def new_token() -> str:
+    """Return 256 random bits for a cookie, bearer or link, safe in a URL."""
+    return secrets.token_urlsafe(32)
+
+
+def token_digest(token: str) -> str:
+    """Return the form in which a token of full entropy is stored."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def same(left: str, right: str) -> bool:
+    """Compare two secrets in constant time."""
+    return hmac.compare_digest(left.encode(), right.encode())

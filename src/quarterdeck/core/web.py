@@ -1,0 +1,190 @@
+"""The edge that pages and APIs share: who acts, what is allowed, how errors are told.
+
+``allow`` marks each handler with the verb that it needs; a handler without a mark answers nobody.
+The judge (``access.may``) and the reader of credentials are handed in by the factory, so that this
+module knows no capability and there is still only one permission function.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
+
+import msgspec
+from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException
+
+from quarterdeck.core.actors import NOBODY, Actor, ActorKind
+from quarterdeck.core.errors import (
+    Forbidden,
+    Invalid,
+    Limited,
+    NotFound,
+    QuarterdeckError,
+    Unauthenticated,
+)
+from quarterdeck.core.ids import new_id
+from quarterdeck.core.log import request_id
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Handler = TypeVar("Handler", bound=Callable[..., Any])  # Any: handlers return whatever Flask accepts
+Judge = Callable[[Actor, str, str], bool]
+"""``may(actor, verb, object)``."""
+
+PUBLIC: Final = "public"
+_VERB: Final = "quarterdeck_verb"
+_SAFE_PATH: Final = re.compile(r"/(?![/\\])[^\\\x00-\x1f\x7f]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What the factory hands to the edge."""
+
+    identify: Callable[[], Actor]
+    """Reads the credentials of the current request; raises Unauthenticated for bad ones."""
+    judge: Judge
+    on_denied: Callable[[Actor, str, str], None]
+    """Puts a refusal into the history."""
+    render_error: Callable[[QuarterdeckError, int], Response | None]
+    """Makes a page of an error, or returns None where a problem document is wanted."""
+
+
+def install(app: Flask, edge: Edge) -> None:
+    """Put request ids, permission and error answers in front of every handler of the app."""
+    provide(app, edge)
+    app.before_request(_begin_request)
+    app.before_request(_check_permission)
+    app.register_error_handler(QuarterdeckError, answer_error)
+    app.register_error_handler(HTTPException, lambda error: answer_error(_from_http(error)))
+    app.register_error_handler(Exception, _answer_unexpected)
+    app.after_request(_finish_request)
+
+
+def provide(app: Flask, *parts: object) -> None:
+    """Hand running parts (a journal, a database, a service) to the app's handlers, by their type."""
+    for item in parts:
+        app.extensions[f"quarterdeck.{type(item).__qualname__}"] = item
+
+
+def part(kind: type[T]) -> T:
+    """Return the running part of that type which the factory provided."""
+    return cast("T", current_app.extensions[f"quarterdeck.{kind.__qualname__}"])  # keyed by type in provide
+
+
+def allow(verb: str) -> Callable[[Handler], Handler]:
+    """Mark a handler with the verb that an actor needs; the object is checked by ``require``."""
+
+    def mark(handler: Handler) -> Handler:
+        setattr(handler, _VERB, verb)
+        return handler
+
+    return mark
+
+
+def verb_of(handler: object) -> str | None:
+    """Return the verb that a handler is marked with."""
+    return getattr(handler, _VERB, None)
+
+
+def actor() -> Actor:
+    """Return who acts in the current request."""
+    return cast("Actor", g.get("actor", NOBODY))  # set by _begin_request
+
+
+def may(verb: str, object_: str = "") -> bool:
+    """Ask the one judge about the current actor, for example to hide a button."""
+    return part(Edge).judge(actor(), verb, object_)
+
+
+def require(verb: str, object_: str = "") -> None:
+    """Raise Unauthenticated or Forbidden, and record the denial, unless the current actor may."""
+    if may(verb, object_):
+        return
+    part(Edge).on_denied(actor(), verb, object_ or request.path)
+    if actor().kind is ActorKind.NOBODY:
+        raise Unauthenticated("Sign in to continue.")
+    raise Forbidden(f"Your role does not allow this ({verb}). Ask an administrator.")
+
+
+def wants_json() -> bool:
+    """Tell whether the client is a program rather than a browser."""
+    if request.path.startswith("/api/") or request.headers.get("Authorization"):
+        return True
+    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
+
+
+def safe_path(target: str | None, default: str = "/") -> str:
+    """Return the target if it is a path on this site, else the default: the only redirect to user input."""
+    if not target or not _SAFE_PATH.match(target):
+        return default
+    parts = urlsplit(target)
+    return default if parts.scheme or parts.netloc else target
+
+
+def answer_error(error: QuarterdeckError) -> Response:
+    """Answer an error as a page where one is wanted, else as a problem document (RFC 9457)."""
+    if error.status >= 500:
+        logger.warning("%s: %s", type(error).__name__, error.message, exc_info=error.__cause__)
+    page = part(Edge).render_error(error, error.status)
+    return page if page is not None else problem(error)
+
+
+def problem(error: QuarterdeckError) -> Response:
+    """Return the RFC 9457 problem document of an error."""
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.message,
+        "request_id": g.get("request_id", "-"),
+        **error.extra,
+    }
+    if isinstance(error, Invalid):
+        document["errors"] = error.fields
+    response = Response(msgspec.json.encode(document), error.status, mimetype="application/problem+json")
+    if isinstance(error, Limited):
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthenticated):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _begin_request() -> None:
+    g.request_id = new_id()
+    request_id.set(g.request_id)
+    g.actor = part(Edge).identify()
+
+
+def _check_permission() -> None:
+    if request.endpoint is None:
+        return  # no such route: Flask answers 404 next
+    verb = verb_of(current_app.view_functions[request.endpoint])
+    if verb is None and request.endpoint != "static":
+        raise NotFound("There is nothing at this address.")
+    if verb not in (None, PUBLIC):
+        require(str(verb))
+
+
+def _finish_request(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.get("request_id", "-")
+    logger.info("%s %s %d %s", request.method, request.path, response.status_code, actor().label)
+    return response
+
+
+def _from_http(error: HTTPException) -> QuarterdeckError:
+    """Translate Flask's own errors (404, 405, 413 …) so that there is one shape of answer."""
+    status = error.code or 500
+    ours = QuarterdeckError(error.description or HTTPStatus(status).phrase)
+    ours.status = status  # type: ignore[misc]  # a class constant everywhere but for foreign errors
+    ours.title = HTTPStatus(status).phrase  # type: ignore[misc]  # as above
+    return ours
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    logger.error("unexpected error in %s %s", request.method, request.path, exc_info=error)
+    return answer_error(QuarterdeckError("A fault of Quarterdeck; the log has the details under this id."))
