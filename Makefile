@@ -1,0 +1,65 @@
+# Each target is what the automatic checks run too. `make setup` needs Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+ASSETS := $(shell find src/quarterdeck -path '*/assets/*' -type f) package.json package-lock.json build.mjs hatch_build.py
+
+.PHONY: setup run test browser check format bench lock wheel clean
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.lock pyproject.toml $(ASSETS)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Quarterdeck needs Python 3.11 or newer; name it with make PYTHON=python3.12 setup.")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "The venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.ready-bench: .venv/.ready requirements-bench.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+node_modules/.ready: package-lock.json .venv/.ready
+	scripts/npm ci --silent
+	@touch $@
+
+run: setup
+	QUARTERDECK_HOME=$${QUARTERDECK_HOME:-$(CURDIR)/var} $(BIN)/quarterdeck up
+
+test: .venv/.ready-dev
+	$(BIN)/pytest tests --ignore tests/browser
+
+browser: .venv/.ready-dev node_modules/.ready
+	$(BIN)/pytest tests/browser
+
+check: .venv/.ready-dev node_modules/.ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/djlint --check --lint --quiet src
+	$(BIN)/codespell
+	scripts/npm exec -- biome ci
+
+format: .venv/.ready-dev node_modules/.ready
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/djlint --reformat --quiet src
+	scripts/npm exec -- biome check --write
+
+bench: .venv/.ready-bench
+	$(BIN)/python bench/all.py
+
+lock: .venv/.ready-dev
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes -q pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes -q pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes -q pyproject.toml --group dev --group bench -o requirements-bench.lock
+
+wheel: .venv/.ready-dev
+	$(BIN)/python -m build --outdir dist
+
+clean:
+	rm -rf .venv node_modules dist src/quarterdeck/static/dist
