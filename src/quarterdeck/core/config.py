@@ -146,7 +146,7 @@ class Settings:
     trusted_proxies: int = _setting(
         _whole(0, 8), 0, "How many proxies in front add X-Forwarded-For; 0 believes none."
     )
-    database_url: str = _setting(str, "", "Database; SQLite in the home when empty.", "DATABASE_URL")
+    database_url: str = _setting(str, "", "Database; SQLite in the home when empty.")
     master_url: str = _setting(_url, "", "Where a worker finds its master.", "MASTER_URL")
     master_bearer_token: str = _setting(
         _secret,

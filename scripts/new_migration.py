@@ -1,0 +1,38 @@
+"""Write the next migration from the difference between the models and the migrations so far.
+
+Usage: .venv/bin/python scripts/new_migration.py "a host has a note"
+"""
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from alembic import command
+
+import quarterdeck.access.models
+import quarterdeck.hosts.models
+import quarterdeck.notify.models
+import quarterdeck.tasks.models  # noqa: F401 - imported for their tables
+from quarterdeck.core.db import Base, Database
+from quarterdeck.core.migrations import alembic_config, migrate, newest_version
+
+
+def main(message: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/empty.db")
+        try:
+            number = int(newest_version()[:4]) + 1
+            migrate(database, Path(folder) / "lock")
+        except ValueError:
+            number = 1
+        name = f"{number:04d}_{re.sub(r'[^a-z0-9]+', '_', message.lower()).strip('_')}"
+        config = alembic_config()
+        config.set_main_option("file_template", name)
+        with database.engine.connect() as connection:
+            config.attributes.update(connection=connection, metadata=Base.metadata)
+            command.revision(config, message, autogenerate=True, rev_id=name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,1 @@
+"""One small step each, in order."""
