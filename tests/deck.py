@@ -1,0 +1,137 @@
+"""A real Quarterdeck, master and worker, in processes of its own, as `quarterdeck up` starts it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+BIN = Path(sys.executable).parent
+PASSWORD = "correct horse battery"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = 15) -> None:
+    """Poll until ready, or fail with what was waited for."""
+    deadline = time.monotonic() + seconds
+    pause = socket.socketpair()[0]  # a timed read of a silent socket: waiting without busy polling
+    pause.settimeout(0.02)
+    with pause:
+        while not ready():
+            assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+            with contextlib.suppress(TimeoutError):
+                pause.recv(1)
+
+
+class Deck:
+    """Starts, talks to, kills and restarts one installation in one home folder."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home = home
+        self.port, self.worker_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_path = home.parent / f"{home.name}.log"
+        self.environment = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("QUARTERDECK_", "SELFSERVICE"))
+        } | {
+            "QUARTERDECK_HOME": str(home),
+            "QUARTERDECK_BIND": f"127.0.0.1:{self.port}",
+            "QUARTERDECK_WORKER_BIND": f"127.0.0.1:{self.worker_port}",
+            **settings,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.token = ""
+
+    def start(self) -> Self:
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [BIN / "quarterdeck", "up"],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_until(self.is_ready, f"the node to start; its log:\n{self.log()[-3000:]}")
+        return self
+
+    def is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        return False
+
+    def log(self) -> str:
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self, seconds: float = 6) -> int:
+        """Ask to end with SIGTERM; returns the exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """End master, worker and their parent at once, as a power cut of the program would."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(5)
+
+    def cli(self, *arguments: str, given: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the quarterdeck command on this home."""
+        done = subprocess.run(
+            [BIN / "quarterdeck", *arguments],
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert not check or done.returncode == 0, done.stderr + done.stdout
+        return done
+
+    def add_person(self, name: str, role: str) -> None:
+        self.cli("person", "add", name, "--role", role, "--password-stdin", given=PASSWORD)
+
+    def new_token(self, person: str, scope: str) -> str:
+        made = self.cli("token", "create", "--person", person, "--name", f"{scope} token", "--scope", scope)
+        return made.stdout.strip()
+
+    def api(self, method: str, path: str, **more: Any) -> httpx.Response:  # Any: handed on to httpx
+        """Call the JSON API with the administrator's token."""
+        headers = {"Authorization": f"Bearer {self.token}"} | more.pop("headers", {})
+        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **more)
+
+    def run(self, **body: Any) -> dict[str, Any]:  # Any: JSON
+        """Start a run and wait for its end."""
+        started = self.api("POST", "/api/v1/runs", json=body)
+        assert started.status_code == 201, started.text
+        run: dict[str, Any] = self.api("GET", f"/api/v1/runs/{started.json()['id']}?wait=30").json()
+        return run
+
+
+@contextlib.contextmanager
+def running_deck(home: Path, **settings: str) -> Iterator[Deck]:
+    """Yield a started installation with the administrator Ada and her token."""
+    deck = Deck(home, **settings).start()
+    try:
+        deck.add_person("ada", "administrator")
+        deck.token = deck.new_token("ada", "admin")
+        yield deck
+    finally:
+        deck.kill()
