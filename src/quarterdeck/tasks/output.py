@@ -11,11 +11,11 @@ import struct
 import time
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from quarterdeck.core.errors import Busy, NotFound
 from quarterdeck.core.security import private_directory
@@ -255,15 +255,20 @@ def _collect(base: Path, records: Iterator[_Record], seen: Sizes, limit_bytes: i
     """Read the chunks of the records, neighbours of one stream joined, then bytes without a record."""
     chunks: list[Chunk] = []
     room = limit_bytes
-    for record in _joined(_with_rest(base, records, seen)):
-        start = max(record.offset, seen.of(record.stream))
-        stop = min(record.offset + record.length, start + room)
-        data = _read_range(base.with_name(f"{base.name}.{record.stream}"), start, stop)
-        if data:
-            chunks.append(Chunk(record.stream, start, data, _moment(record.microseconds)))
-            room -= len(data)
-        if room <= 0:
-            break
+    with ExitStack() as files:
+        opened: dict[Stream, BinaryIO] = {}
+        for record in _joined(_with_rest(base, records, seen)):
+            if record.stream not in opened:
+                path = base.with_name(f"{base.name}.{record.stream}")
+                opened[record.stream] = files.enter_context(path.open("rb"))
+            start = max(record.offset, seen.of(record.stream))
+            opened[record.stream].seek(start)
+            data = opened[record.stream].read(max(0, min(record.offset + record.length - start, room)))
+            if data:
+                chunks.append(Chunk(record.stream, start, data, _moment(record.microseconds)))
+                room -= len(data)
+            if room <= 0:
+                break
     return chunks
 
 
