@@ -1,0 +1,153 @@
+// Bundles every `assets/` folder into src/quarterdeck/static/dist: hashed names, manifest, icon sprite,
+// licences, gzip and brotli twins. `hatch_build.py` runs it; by hand it is `node build.mjs`.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, extname, join } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import * as esbuild from "esbuild";
+
+const SOURCE = "src/quarterdeck";
+const DIST = `${SOURCE}/static/dist`;
+const FRESH = `${DIST}.new`;
+const CORE = `${SOURCE}/core/ui`;
+const ICONS = "node_modules/bootstrap-icons";
+
+/** Each capability's `assets/*.js` and `assets/*.css` is a bundle of its own, named by its file. */
+function findBundles() {
+  const bundles = { core: [`${CORE}/assets/js/app.js`, `${CORE}/assets/js/live.js`, `${CORE}/assets/css/app.css`] };
+  for (const capability of readdirSync(SOURCE).sort()) {
+    const folder = `${SOURCE}/${capability}/assets`;
+    if (!existsSync(folder)) continue;
+    const files = readdirSync(folder).filter((name) => /\.(js|css)$/.test(name));
+    bundles[capability] = files.sort().map((name) => `${folder}/${name}`);
+  }
+  return bundles;
+}
+
+function stem(path) {
+  return basename(path, extname(path));
+}
+
+async function bundle(bundles) {
+  const files = Object.values(bundles).flat();
+  refuseDuplicates(files);
+  const result = await esbuild.build({
+    entryPoints: files.map((path) => ({ in: path, out: stem(path) })),
+    outdir: FRESH,
+    bundle: true,
+    minify: true,
+    splitting: true,
+    format: "esm",
+    target: ["chrome123", "firefox120", "safari17.5"],
+    entryNames: "[name].[hash]",
+    chunkNames: "chunk.[hash]",
+    legalComments: "none",
+    metafile: true,
+    logLevel: "warning",
+  });
+  return result.metafile;
+}
+
+function refuseDuplicates(files) {
+  const seen = new Set();
+  for (const name of files.map((path) => basename(path))) {
+    if (seen.has(name)) throw new Error(`Two bundles are called ${name}; rename one of them.`);
+    seen.add(name);
+  }
+}
+
+/** Icons are named where they are used: `icon("bell")` in a template, `icon="bell"` in Python. */
+function usedIcons() {
+  const names = new Set();
+  const places = [SOURCE, `${CORE}`, `${SOURCE}/home`];
+  const files = [...walk(places[0], ".html"), ...walk(places[1], ".py"), ...walk(places[2], ".py")];
+  for (const file of files) {
+    for (const [, name] of readFileSync(file, "utf8").matchAll(/\bicon\s*[(=]\s*["']([a-z0-9-]+)["']/g)) {
+      if (!existsSync(`${ICONS}/icons/${name}.svg`))
+        throw new Error(`${file} names the icon ${name}, which does not exist.`);
+      names.add(name);
+    }
+  }
+  return [...names].sort();
+}
+
+function walk(folder, ending) {
+  return readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => join(folder, name));
+}
+
+function sprite(names) {
+  const symbols = names.map((name) => {
+    const svg = readFileSync(`${ICONS}/icons/${name}.svg`, "utf8");
+    const body = svg
+      .replace(/^[\s\S]*?<svg[^>]*>/, "")
+      .replace(/<\/svg>\s*$/, "")
+      .replace(/\s*\n\s*/g, "");
+    return `<symbol id="${name}" viewBox="0 0 16 16">${body}</symbol>`;
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" fill="currentColor">${symbols.join("")}</svg>\n`;
+}
+
+function writeHashed(name, content) {
+  const hash = createHash("sha256").update(content).digest("hex").slice(0, 8).toUpperCase();
+  const hashed = `${stem(name)}.${hash}${extname(name)}`;
+  writeFileSync(`${FRESH}/${hashed}`, content);
+  return hashed;
+}
+
+function licences(metafile) {
+  const packages = new Set(["bootstrap-icons"]);
+  for (const input of Object.keys(metafile.inputs)) {
+    const match = input.match(/node_modules\/((?:@[^/]+\/)?[^/]+)\//);
+    if (match) packages.add(match[1]);
+  }
+  return [...packages].sort().map(licence).join("\n\n");
+}
+
+function licence(name) {
+  const folder = `node_modules/${name}`;
+  const about = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  const text = file ? readFileSync(`${folder}/${file}`, "utf8").trim() : "The package ships no licence text.";
+  return `${name} ${about.version} (${about.license})\n${"=".repeat(72)}\n${text}\n`;
+}
+
+function manifest(bundles, metafile, images) {
+  const files = { ...images };
+  for (const [output, about] of Object.entries(metafile.outputs)) {
+    if (about.entryPoint) files[basename(about.entryPoint)] = basename(output);
+  }
+  const modules = {};
+  for (const [capability, paths] of Object.entries(bundles)) {
+    modules[capability] = paths.map((path) => basename(path));
+    for (const path of paths)
+      modules[stem(path)] ??= paths.map((other) => basename(other)).filter((other) => stem(other) === stem(path));
+  }
+  return { files, modules };
+}
+
+function compress() {
+  for (const name of readdirSync(FRESH)) {
+    if (!/\.(js|css|svg|txt)$/.test(name)) continue;
+    const content = readFileSync(`${FRESH}/${name}`);
+    writeFileSync(`${FRESH}/${name}.gz`, gzipSync(content, { level: 9 }));
+    writeFileSync(
+      `${FRESH}/${name}.br`,
+      brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }),
+    );
+  }
+}
+
+rmSync(FRESH, { recursive: true, force: true });
+mkdirSync(FRESH, { recursive: true });
+const bundles = findBundles();
+const metafile = await bundle(bundles);
+const images = { "icons.svg": writeHashed("icons.svg", sprite(usedIcons())) };
+for (const path of walk(`${CORE}/assets/img`, ".svg"))
+  images[basename(path)] = writeHashed(basename(path), readFileSync(path));
+writeFileSync(`${FRESH}/third-party.txt`, licences(metafile));
+writeFileSync(`${FRESH}/manifest.json`, `${JSON.stringify(manifest(bundles, metafile, images), null, 2)}\n`);
+compress();
+rmSync(DIST, { recursive: true, force: true });
+renameSync(FRESH, DIST);

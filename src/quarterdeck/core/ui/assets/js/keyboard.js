@@ -1,0 +1,41 @@
+// `/` search, `?` help, `g` then a letter to go somewhere. Never inside a field; off by choice.
+const PLACES = { h: "/", m: "/hosts", r: "/runs", n: "/runs/new", l: "/history", t: "/toasts", a: "/account" };
+const FIELDS = "input, textarea, select, [contenteditable]";
+
+let isGoing = false;
+let timer = 0;
+
+function go(key) {
+  isGoing = false;
+  if (PLACES[key]) location.assign(PLACES[key]);
+}
+
+function awaitPlace() {
+  isGoing = true;
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    isGoing = false;
+  }, 1500);
+}
+
+function focusSearch(event) {
+  const field = document.querySelector("[data-search], #find");
+  if (!field?.checkVisibility()) return location.assign("/search");
+  event.preventDefault();
+  field.focus();
+  field.select();
+}
+
+function showHelp() {
+  const dialog = document.querySelector("#keyboard-help");
+  if (dialog && !dialog.open) dialog.showModal();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (document.documentElement.dataset.keys !== "on" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest?.(FIELDS)) return event.key === "Escape" ? event.target.blur() : undefined;
+  if (isGoing) return go(event.key);
+  if (event.key === "/") focusSearch(event);
+  if (event.key === "?") showHelp();
+  if (event.key === "g") awaitPlace();
+});

@@ -1,0 +1,78 @@
+"""The front-end bundle: names from the manifest, and files that never change under their name."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flask import Response, request
+from markupsafe import Markup
+
+from quarterdeck.core.errors import NotFound, QuarterdeckError
+
+PREFIX: Final = "/static/dist/"
+FOREVER: Final = "public, max-age=31536000, immutable"
+_NAME: Final = re.compile(r"[a-z][\w-]*\.[0-9A-Z]{8}\.(js|css|svg)\Z")
+_TYPES: Final = {
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
+}
+_TWINS: Final = (("br", ".br"), ("gzip", ".gz"))
+
+
+class BundleMissing(QuarterdeckError):
+    """The bundle was never built; the message says how to build it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What build.mjs made: a folder, the hashed name of each file, the files of each module."""
+
+    folder: Path
+    files: dict[str, str]
+    modules: dict[str, list[str]]
+
+    def url(self, name: str) -> str:
+        """Return the address of ``app.css``; KeyError for a name that is not in the bundle."""
+        return PREFIX + self.files[name]
+
+    def tags(self, module: str) -> Markup:
+        """Return the link and script elements of a capability's bundle or of one of its files."""
+        lines = [self._tag(name) for name in self.modules[module]]
+        return Markup("\n").join(lines)
+
+    def _tag(self, name: str) -> Markup:
+        if name.endswith(".css"):
+            return Markup('<link rel="stylesheet" href="{}">').format(self.url(name))
+        return Markup('<script type="module" src="{}"></script>').format(self.url(name))
+
+    def answer(self, name: str) -> Response:
+        """Answer one file of the bundle, compressed where the client takes it. Raises NotFound."""
+        if not (_NAME.match(name) or name == "third-party.txt") or not (path := self.folder / name).is_file():
+            raise NotFound("There is no such file in the bundle; reload the page to get the current one.")
+        encoding, path = self._twin(path)
+        response = Response(path.read_bytes(), content_type=_TYPES[name.rpartition(".")[2]])
+        response.headers["Cache-Control"] = FOREVER if _NAME.match(name) else "public, max-age=3600"
+        response.headers["Vary"] = "Accept-Encoding"
+        if encoding:
+            response.headers["Content-Encoding"] = encoding
+        return response
+
+    def _twin(self, path: Path) -> tuple[str, Path]:
+        for encoding, ending in _TWINS:
+            twin = path.with_name(path.name + ending)
+            if request.accept_encodings[encoding] > 0 and twin.is_file():
+                return encoding, twin
+        return "", path
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read the manifest; raises BundleMissing when the bundle was never built."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleMissing("The front-end bundle is missing; run `make setup` to build it.") from error
+    return Bundle(folder, manifest["files"], manifest["modules"])

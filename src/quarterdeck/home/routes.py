@@ -1,0 +1,81 @@
+"""Pages: landing, search, keyboard help, patterns; and the choice of colours."""
+
+from datetime import timedelta
+from typing import Final
+
+from flask import Blueprint, Response, render_template, request
+
+from quarterdeck.core import web
+from quarterdeck.core.errors import Invalid
+from quarterdeck.core.ui import pages, words
+from quarterdeck.home.service import Home
+
+blueprint = Blueprint("home", __name__, template_folder="templates")
+
+_LONGEST_SEARCH: Final = 200
+
+
+@blueprint.get("/")
+@web.allow("home.read")
+def landing() -> str:
+    return render_template("home/landing.html", **_landing_values())
+
+
+@blueprint.get("/home/figures")
+@web.allow("home.read")
+def figures() -> str:
+    return render_template("home/_figures.html", **_landing_values())
+
+
+@blueprint.get("/search")
+@web.allow("home.read")
+def search() -> str:
+    text = request.args.get("q", "")[:_LONGEST_SEARCH]
+    found = web.part(Home).find(web.actor(), text, web.may)
+    template = "home/_found.html" if "HX-Request" in request.headers else "home/search.html"
+    return render_template(template, text=text.strip(), found=found)
+
+
+@blueprint.get("/help/keyboard")
+@web.allow("home.read")
+def keyboard() -> str:
+    return render_template("home/keyboard.html")
+
+
+@blueprint.post("/help/keyboard")
+@web.allow("home.read")
+def keyboard_switch() -> Response:
+    choice = "on" if request.form.get("shortcuts") == "on" else "off"
+    return pages.remember(_back("/help/keyboard"), pages.KEYS_COOKIE, choice)
+
+
+@blueprint.post("/theme")
+@web.allow(web.PUBLIC)
+def theme() -> Response:
+    choice = request.form.get("theme", "")
+    if choice not in pages.THEMES:
+        raise Invalid({"theme": f"Choose one of {', '.join(pages.THEMES)}."})
+    target = web.safe_path(request.form.get("next"))
+    return pages.remember(_back(target), pages.THEME_COOKIE, choice)
+
+
+@blueprint.get("/patterns")
+@web.allow("node.read")
+def patterns() -> str:
+    now = web.part(pages.Pages).clock.now()
+    return render_template(
+        "home/patterns.html",
+        states=words.STATES,
+        moment=now - timedelta(minutes=3),
+        values={"name": "web-1", "port": "22 ", "kind": "ssh", "note": "uptime\ndf -h /", "tags": ["web"]},
+        errors={"port": "This must be a whole number from 1 to 65535."},
+    )
+
+
+def _landing_values() -> dict[str, object]:
+    home = web.part(Home)
+    return {"cards": home.cards(web.actor(), web.may), "headline": home.headline(web.actor())}
+
+
+def _back(path: str) -> Response:
+    return Response(status=303, headers={"Location": path})
