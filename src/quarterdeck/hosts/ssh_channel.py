@@ -1,0 +1,197 @@
+"""A command on an SSH host, as bytes that come in and the way it ends."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+import asyncssh
+
+from quarterdeck.hosts.ssh import Lease, SshPool
+from quarterdeck.hosts.ssh_errors import Reason, SshError, StartUnknown
+from quarterdeck.hosts.ssh_target import SshTarget
+
+HIGH_WATER_BYTES: Final = 256 * 1024
+_OPEN_TRIES: Final = 12
+
+
+class Abandoned(Exception):
+    """The command was given up before it was sent; it surely does not run."""
+
+
+class RemoteCommand(asyncssh.SSHClientSession[bytes]):
+    """The receiving end of one command: asyncssh calls in, one reader takes out.
+
+    When the reader is slow, the server is told to wait, so that no more than a window is held.
+    """
+
+    def __init__(self) -> None:
+        self.exit_status: int | None = None
+        self.exit_signal = ""
+        self.is_opening = False
+        self.is_sent = False
+        self.is_closed = False
+        self.cut: Exception | None = None
+        self._given_up = False
+        self._closed_here = False
+        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self._lease: Lease | None = None
+        self._chunks: deque[tuple[bool, bytes]] = deque()
+        self._held = 0
+        self._paused = False
+        self._news: asyncio.Future[None] | None = None
+
+    async def read(self, silence_seconds: float | None = None) -> list[tuple[bool, bytes]]:
+        """Wait for output and take all there is, as (is it stderr, bytes) in order of arrival.
+
+        An empty list means that no more will come, or that none came for ``silence_seconds`` since
+        the command's exit.
+        """
+        while not self._chunks and not self.is_closed:
+            self._news = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(silence_seconds if self.has_ended else None):
+                    await self._news
+            except TimeoutError:
+                break
+            finally:
+                self._news = None
+        chunks = list(self._chunks)
+        self._chunks.clear()
+        self._held = 0
+        return chunks
+
+    def resume(self) -> None:
+        """Let the server send again after the reader has dealt with what it took."""
+        if self._paused and self._channel and not self.is_closed:
+            self._paused = False
+            self._channel.resume_reading()
+
+    @property
+    def was_drained(self) -> bool:
+        """Whether all output came in, up to the end of both streams."""
+        return self.is_closed and not self._closed_here
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the command itself is over; something it started may still hold its output open."""
+        return self.exit_status is not None or bool(self.exit_signal)
+
+    def give_up(self) -> bool:
+        """Make sure that the command is not sent; returns False when it was sent already."""
+        self._given_up = not self.is_sent
+        return self._given_up
+
+    def close(self) -> None:
+        """End the channel, whatever the command does."""
+        if self._channel and not self.is_closed:
+            self._closed_here = True
+            self._channel.close()
+
+    def lent(self, lease: Lease) -> None:
+        self._lease = lease
+
+    # What follows is called by asyncssh.
+
+    def connection_made(self, chan: "asyncssh.SSHClientChannel[bytes]") -> None:
+        self._channel = chan
+        if self._given_up:
+            chan.close()
+            raise Abandoned
+        self.is_sent = True
+        if self._lease:
+            self._lease.opened()
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        self._chunks.append((datatype is not None, data))
+        self._held += len(data)
+        if self._held > HIGH_WATER_BYTES and not self._paused and self._channel:
+            self._paused = True
+            self._channel.pause_reading()
+        self._wake()
+
+    def exit_status_received(self, status: int) -> None:
+        self.exit_status = status
+        self._wake()
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
+        self.exit_signal = signal
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closed = True
+        self.cut = exc
+        if self._lease:
+            self._lease.end()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._news and not self._news.done():
+            self._news.set_result(None)
+
+
+async def start_command(pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand) -> None:
+    """Start a command; a dead connection or a refused session leads to another connection.
+
+    Raises StartUnknown when the command may have started, another SshError when it surely did not,
+    and Abandoned when the receiver was given up in time. To be awaited to its end: giving up is the
+    way to stop it.
+    """
+    died = False
+    for _ in range(_OPEN_TRIES):
+        lease = await pool.lease(target)
+        try:
+            if await _open(lease, command, receiver, target):
+                return
+        except BaseException:
+            lease.end()
+            raise
+        was_cut = lease.connection.is_closed()
+        lease.end()
+        if was_cut and died:
+            break
+        died = died or was_cut
+    if died:
+        raise SshError(
+            Reason.LOST, f"The connection to {target.name} was cut before the command was sent. Try again."
+        )
+    raise _no_session(target)
+
+
+async def _open(lease: Lease, command: str, receiver: RemoteCommand, target: SshTarget) -> bool:
+    """Return True when the command was started, False when another connection is worth a try."""
+    receiver.lent(lease)
+    receiver.is_opening = True
+    try:
+        channel, _ = await lease.connection.create_session(lambda: receiver, command)
+    except (asyncssh.Error, OSError) as error:
+        await asyncio.sleep(0)  # asyncssh notes the end of a connection one turn of the loop after failing
+        if receiver.is_sent:
+            raise _not_started(lease, target) from error
+        if lease.connection.is_closed() or lease.refused():
+            return False
+        raise _no_session(target) from error
+    finally:
+        receiver.is_opening = False
+    channel.write_eof()
+    return True
+
+
+def _not_started(lease: Lease, target: SshTarget) -> SshError:
+    if not lease.connection.is_closed():
+        return SshError(
+            Reason.SESSION,
+            f"{target.name} let {target.username} in but refuses to run commands for that user.",
+        )
+    return StartUnknown(
+        Reason.LOST,
+        f"The connection to {target.name} was cut while the command was being started. "
+        "It may or may not have run; look before you run it again.",
+    )
+
+
+def _no_session(target: SshTarget) -> SshError:
+    return SshError(
+        Reason.SESSION,
+        f"{target.name} let {target.username} in but opens no session. "
+        "The MaxSessions of its sshd may be 0 or used up.",
+    )
