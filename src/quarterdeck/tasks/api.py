@@ -1,0 +1,223 @@
+"""The JSON API of runs; its shapes are fixed points that outside tools rely on."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from apiflask import APIBlueprint
+from flask import Response, request
+from pydantic import BaseModel, Field
+
+from quarterdeck.core import web
+from quarterdeck.core.errors import Invalid
+from quarterdeck.core.forms import Form
+from quarterdeck.tasks.forms import RunBody, start_of
+from quarterdeck.tasks.output_answer import Asked, answer_output, stream_named
+from quarterdeck.tasks.records import PAGE_SIZE, RunHostRecord, RunQuery, RunRecord
+from quarterdeck.tasks.service import LONGEST_WAIT_SECONDS, Runs
+from quarterdeck.tasks.states import RunState
+
+blueprint = APIBlueprint("runs_api", __name__, url_prefix="/api/v1", tag="Runs")
+
+Json = dict[str, Any]  # Any: JSON
+StateName = Literal["", "active"] | RunState
+
+
+class RunHostOut(BaseModel):
+    """What a run did on one host. ``gone`` is the proof of a cancel: all processes gone, some left, or unknown."""
+
+    name: str
+    kind: str
+    state: RunState
+    message: str
+    exit_status: int | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    bytes: int
+    out_bytes: int
+    err_bytes: int
+    gone: bool | None
+    details: Json
+
+
+class RunSummaryOut(BaseModel):
+    """A run as lists show it."""
+
+    id: str
+    state: RunState
+    title: str
+    task: Json
+    actor: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    host_count: int
+    targets: str
+    tally: dict[str, int]
+    timeout_seconds: int
+    reason: str | None
+    duplicate_of: str | None
+
+
+class RunOut(RunSummaryOut):
+    """A run with all its hosts."""
+
+    hosts: list[RunHostOut]
+
+
+class RunListOut(BaseModel):
+    """A page of runs, newest first; ``next_cursor`` is the ``cursor`` of the next page, or null."""
+
+    runs: list[RunSummaryOut]
+    next_cursor: str | None
+
+
+class RunListQuery(Form):
+    """Filters of the list; ``state`` may also be ``active``."""
+
+    state: StateName = ""
+    actor: Annotated[str, Field(max_length=160)] = ""
+    host: Annotated[str, Field(max_length=100)] = ""
+    kind: Literal["", "command", "call", "builtin"] = ""
+    q: Annotated[str, Field(max_length=200)] = ""
+    cursor: Annotated[str, Field(pattern=r"^[0-9a-z]{26}$|^$")] = ""
+    limit: Annotated[int, Field(ge=1, le=200)] = PAGE_SIZE
+
+
+class WaitQuery(Form):
+    """``wait`` answers when the run has ended, or after so many seconds."""
+
+    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT_SECONDS)] = 0
+
+
+class OutputQuery(Form):
+    """``host`` may be left out for a run on one host; ``download`` asks for an attachment."""
+
+    host: Annotated[str, Field(max_length=100)] = ""
+    stream: Literal["out", "err", "stdout", "stderr"] = "out"
+    start: Annotated[int, Field(ge=0, alias="from")] = 0
+    download: bool = False
+
+
+@blueprint.post("/runs")
+@web.allow("run.start")
+@blueprint.input(RunBody, arg_name="body")
+@blueprint.output(RunOut, status_code=201)
+@blueprint.doc(summary="Start a run", responses={409: "The same is under way on a host in common"})
+def run_start(body: RunBody) -> tuple[Json, int, Mapping[str, str]]:
+    """Answers at once. ``force`` with a ``reason`` runs it although the same is under way."""
+    run = _runs().start_run(web.actor(), start_of(body))
+    return _run_json(run), 201, {"Location": f"/api/v1/runs/{run.id}"}
+
+
+@blueprint.get("/runs")
+@web.allow("run.read")
+@blueprint.input(RunListQuery, location="query", arg_name="query")
+@blueprint.output(RunListOut)
+@blueprint.doc(summary="List runs, newest first")
+def run_list(query: RunListQuery) -> Json:
+    page = _runs().list_runs(
+        RunQuery(
+            state=query.state,
+            actor=query.actor,
+            host=query.host,
+            kind=query.kind,
+            q=query.q,
+            before=query.cursor,
+            limit=query.limit,
+        )
+    )
+    return {"runs": [_summary_json(run) for run in page.runs], "next_cursor": page.next_cursor or None}
+
+
+@blueprint.get("/runs/<run_id>")
+@web.allow("run.read")
+@blueprint.input(WaitQuery, location="query", arg_name="query")
+@blueprint.output(RunOut)
+@blueprint.doc(summary="Read a run, or wait for its end")
+def run_show(run_id: str, query: WaitQuery) -> Json:
+    web.require("run.read", f"run:{run_id}")
+    return _run_json(_runs().wait(run_id, query.wait) if query.wait else _runs().get_run(run_id))
+
+
+@blueprint.get("/runs/<run_id>/output")
+@web.allow("run.read")
+@blueprint.input(OutputQuery, location="query", arg_name="query")
+@blueprint.doc(
+    summary="Read output: the bytes of one stream of one host",
+    responses={200: "The bytes, as text/plain", 206: "A range of them"},
+)
+def run_output(run_id: str, query: OutputQuery) -> Response:
+    web.require("run.read", f"run:{run_id}")
+    host = _host_of(run_id, query.host)
+    stream = stream_named(query.stream)
+    output = _runs().output
+    size = output.sizes(run_id, host.name).of(stream)
+    asked = Asked(query.start, request.headers.get("Range", ""))
+    name = f"{run_id}-{host.name}.{stream}.txt" if query.download else ""
+    return answer_output(output.path(run_id, host.name, stream), size, asked, download=name)
+
+
+@blueprint.post("/runs/<run_id>/cancel")
+@web.allow("run.cancel")
+@blueprint.output(RunOut, status_code=202)
+@blueprint.doc(summary="Cancel a run; the proof appears per host as `gone`")
+def run_cancel(run_id: str) -> Json:
+    web.require("run.cancel", f"run:{run_id}")
+    return _run_json(_runs().cancel_run(web.actor(), run_id))
+
+
+def _runs() -> Runs:
+    return web.part(Runs)
+
+
+def _host_of(run_id: str, name: str) -> RunHostRecord:
+    """Return the host that is named, or the only one."""
+    if name:
+        return _runs().get_host(run_id, name)
+    run = _runs().get_run(run_id)
+    if run.host_count != 1:
+        raise Invalid({"host": f"The run has {run.host_count} hosts; name one."})
+    return _runs().list_hosts(run_id)[0]
+
+
+def _summary_json(run: RunRecord) -> Json:
+    return {
+        "id": run.id,
+        "state": run.state,
+        "title": run.title,
+        "task": msgspec.to_builtins(run.task),
+        "actor": run.actor,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "host_count": run.host_count,
+        "targets": run.targets,
+        "tally": dict(run.tally),
+        "timeout_seconds": run.timeout_seconds,
+        "reason": run.forced_reason,
+        "duplicate_of": run.duplicate_of,
+    }
+
+
+def _run_json(run: RunRecord) -> Json:
+    hosts = _runs().list_hosts(run.id)
+    return _summary_json(run) | {"hosts": [_host_json(host) for host in hosts]}
+
+
+def _host_json(host: RunHostRecord) -> Json:
+    return {
+        "name": host.name,
+        "kind": host.kind,
+        "state": host.state,
+        "message": host.message,
+        "exit_status": host.exit_status,
+        "started_at": host.started_at,
+        "finished_at": host.finished_at,
+        "bytes": host.bytes,
+        "out_bytes": host.out_bytes,
+        "err_bytes": host.err_bytes,
+        "gone": host.gone,
+        "details": dict(host.details),
+    }

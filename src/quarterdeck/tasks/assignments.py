@@ -1,0 +1,73 @@
+"""Who runs what: makes the execution that fits the kind of the task and of the host."""
+
+from collections.abc import Mapping
+
+from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.hosts.models import HostKind, HostRecord
+from quarterdeck.hosts.service import Hosts
+from quarterdeck.hosts.ssh import SshPool
+from quarterdeck.protocol.tasks import CallTask, CommandTask
+from quarterdeck.tasks.api_call import ApiCallExecution
+from quarterdeck.tasks.executor import Execution, Result, Sink
+from quarterdeck.tasks.jobs import Job, JobHost
+from quarterdeck.tasks.local import LocalExecution
+from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.ssh import SshExecution
+from quarterdeck.tasks.worker_call import WorkerExecution
+
+
+class Assignments:
+    """Makes executions; reads addresses and opens secrets, so call it in a thread."""
+
+    def __init__(self, hosts: Hosts, pool: SshPool, output: OutputStore) -> None:
+        self._hosts, self._pool, self._output = hosts, pool, output
+
+    def prepare(self, job: Job) -> Mapping[str, Execution | QuarterdeckError]:
+        """Return the execution of each host by its id, or why there can be none."""
+        return {part.host.id: self._execution_or_fault(job, part) for part in job.hosts}
+
+    def _execution_or_fault(self, job: Job, part: JobHost) -> Execution | QuarterdeckError:
+        try:
+            return self._execution(job, part)
+        except QuarterdeckError as error:
+            return error
+
+    def _execution(self, job: Job, part: JobHost) -> Execution:
+        if isinstance(job.task, CallTask):
+            return self._call(job.task, part)
+        if part.host.kind is HostKind.MASTER:
+            return LocalExecution(job.task)
+        if part.host.kind is HostKind.SSH and isinstance(job.task, CommandTask):
+            if part.host.pin_first:
+                return _FirstContact(self._hosts, self._pool, part.host, job.task)
+            return SshExecution(self._pool, self._hosts.ssh_target(part.host), job.task.command)
+        if part.order is None:
+            raise QuarterdeckError(f"{part.host.name} can't run a task of this kind.")
+        link = self._hosts.worker_link(part.host)
+        return WorkerExecution(link, part.order, self._output.sizes(job.run_id, part.host.name))
+
+    def _call(self, call: CallTask, part: JobHost) -> Execution:
+        if part.host.kind is HostKind.WORKER:
+            link = self._hosts.worker_link(part.host)
+            url = f"{link.url}{call.url}" if call.url.startswith("/") else call.url
+            return ApiCallExecution(call, url, link.bearer)
+        base = self._hosts.base_for(call.url)
+        if base is None:
+            raise QuarterdeckError("The API base of this address was removed.")
+        return ApiCallExecution(call, call.url, self._hosts.bearer_of(base))
+
+
+class _FirstContact:
+    """A command on an SSH host whose key is to be pinned at its first contact, which is this one."""
+
+    def __init__(self, hosts: Hosts, pool: SshPool, host: HostRecord, task: CommandTask) -> None:
+        self._hosts, self._pool, self._host, self._task = hosts, pool, host, task
+        self._execution: SshExecution | None = None
+
+    async def run(self, sink: Sink) -> Result:
+        target = await self._hosts.ready_target(self._host)
+        self._execution = SshExecution(self._pool, target, self._task.command)
+        return await self._execution.run(sink)
+
+    async def cancel(self) -> bool | None:
+        return await self._execution.cancel() if self._execution else True

@@ -1,0 +1,60 @@
+"""Tells the list of hosts what runs learnt of them: it answered, or why it did not."""
+
+import asyncio
+import logging
+from typing import Final
+
+from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.hosts.models import HostKind, HostState
+from quarterdeck.hosts.service import Hosts
+from quarterdeck.hosts.ssh import SshError
+from quarterdeck.protocol.tasks import CallTask
+from quarterdeck.tasks.host_run import HostRun
+
+logger = logging.getLogger(__name__)
+
+_GATHER_SECONDS: Final = 0.2
+
+
+class ContactNotes:
+    """Gathers notes for a moment, so that a run on 1,000 hosts is one piece of work. Lives on the loop.
+
+    Only SSH hosts are noted: workers are asked for their health all the time, and the master is here.
+    """
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+        self._well: set[str] = set()
+        self._failed: dict[str, SshError] = {}
+        self._writer: asyncio.Task[None] | None = None
+
+    def note(self, part: HostRun) -> None:
+        """Take in how a host's part ended."""
+        if part.host.kind is not HostKind.SSH or isinstance(part.job.task, CallTask):
+            return
+        if isinstance(part.failure, SshError):
+            self._failed[part.host.id] = part.failure
+            self._well.discard(part.host.id)
+        elif part.started_at is not None:
+            self._well.add(part.host.id)
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        while self._well or self._failed:
+            await asyncio.sleep(_GATHER_SECONDS)
+            well, self._well = self._well, set()
+            failed, self._failed = self._failed, {}
+            try:
+                await asyncio.to_thread(self._note_well, well)
+                for host_id, error in failed.items():
+                    await self._hosts.note_ssh_error(host_id, error)
+            except QuarterdeckError as error:
+                logger.warning(
+                    "the state of %d hosts was not noted: %s", len(well) + len(failed), error.message
+                )
+        self._writer = None
+
+    def _note_well(self, host_ids: set[str]) -> None:
+        for host_id in host_ids:
+            self._hosts.note_contact(host_id, HostState.WELL)

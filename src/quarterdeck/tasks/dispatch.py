@@ -1,0 +1,203 @@
+"""Runs the runs: each host's part is a task on the loop, as many at once as the settings allow."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from quarterdeck.core.clock import Clock
+from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.log import request_id
+from quarterdeck.core.loop import Loop
+from quarterdeck.tasks.executor import Execution, Result
+from quarterdeck.tasks.feed import Feed
+from quarterdeck.tasks.host_run import HostRun
+from quarterdeck.tasks.jobs import Job
+from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.recorder import Recorder
+from quarterdeck.tasks.states import RunState, overall
+
+logger = logging.getLogger(__name__)
+
+STOPPED: Final = "The master was stopped while it ran."
+_STOP_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the dispatcher works with and whom it tells."""
+
+    loop: Loop
+    clock: Clock
+    output: OutputStore
+    recorder: Recorder
+    feed: Feed
+    prepare: Callable[[Job], Mapping[str, Execution | QuarterdeckError]]
+    """Makes the executions of a job by host id; reads the database, so it is called in a thread."""
+    on_began: Callable[[Job], Awaitable[None]]
+    """Watches a run that began, for the word that it takes long; cancelled at the run's end."""
+    on_host_end: Callable[[HostRun], None]
+    on_ended: Callable[[str], Awaitable[None]]
+    """Concludes the run of this id, whose end is stored."""
+
+
+class Dispatcher:
+    """Takes jobs from any thread and sees them through on the loop."""
+
+    def __init__(self, around: Surroundings, *, concurrency: int) -> None:
+        self._around = around
+        self._slots = asyncio.Semaphore(concurrency)
+        self._share = max(1, concurrency * 3 // 4)
+        """What one run may take at most, so that a run on 1,000 hosts leaves room for the next one."""
+        self._active: dict[str, _ActiveRun] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+
+    def begin(self, job: Job) -> None:
+        """Hand over a job; returns at once. Raises Busy when the loop does not run."""
+        self._around.loop.submit(self.take(job))
+
+    def cancel(self, run_id: str, message: str) -> None:
+        """Ask to end a run on all its hosts; returns at once."""
+        self._around.loop.submit(self._cancel(run_id, message))
+
+    async def take(self, job: Job) -> None:
+        """Start a job; for callers on the loop."""
+        active = _ActiveRun(job, self._around, share=self._share)
+        self._active[job.run_id] = active
+        self._keep(self._see_through(active))
+
+    async def stop(self) -> None:
+        """End what runs here within a few seconds, and leave to the workers what runs there."""
+        self._is_stopping = True
+        parts = [part for active in self._active.values() for part in active.parts if not part.is_over]
+        for part in parts:
+            if part.order is not None and part.state is not RunState.QUEUED:
+                part.leave()
+        ours = [part for part in parts if part.order is None or part.state is RunState.QUEUED]
+        stops = (part.stop(RunState.LOST, STOPPED, cancel_seconds=_STOP_SECONDS) for part in ours)
+        await asyncio.gather(*stops)
+        for part in ours:
+            part.end(Result(None, RunState.LOST, STOPPED))
+        for task in [task for task in self._tasks if not task.done()]:
+            await asyncio.wait({task}, timeout=0.5)
+            task.cancel()
+        await self._around.recorder.settle()
+
+    async def _cancel(self, run_id: str, message: str) -> None:
+        active = self._active.get(run_id)
+        if active is not None:
+            await asyncio.gather(*(part.stop(RunState.CANCELLED, message) for part in active.parts))
+
+    def _keep(self, work: Any) -> None:  # Any: a coroutine's three type arguments say nothing here
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _see_through(self, active: "_ActiveRun") -> None:
+        job = active.job
+        request_id.set(job.request_id)
+        watch = asyncio.ensure_future(self._around.on_began(job))
+        try:
+            await active.run(self._slots)
+            await self._around.recorder.settle()
+            if active.is_over:
+                await self._around.on_ended(job.run_id)
+        except Exception:
+            logger.exception("run %s could not be concluded; it is tried again at the next start", job.run_id)
+        finally:
+            watch.cancel()
+            self._active.pop(job.run_id, None)
+
+
+class _ActiveRun:
+    """A run under way: its hosts, and the state that follows from theirs."""
+
+    def __init__(self, job: Job, around: Surroundings, *, share: int) -> None:
+        self.job = job
+        self._around = around
+        self._share = asyncio.Semaphore(share)
+        self._tally: Counter[RunState] = Counter(job.ended)
+        self._started_at = job.started_at
+        self._over = asyncio.Event()
+        self.parts = [
+            HostRun(
+                job,
+                part,
+                output=around.output,
+                feed=around.feed,
+                clock=around.clock,
+                changed=self._on_change,
+            )
+            for part in job.hosts
+        ]
+        self._tally.update(part.state for part in self.parts)
+
+    @property
+    def is_over(self) -> bool:
+        return all(part.is_over for part in self.parts)
+
+    async def run(self, slots: asyncio.Semaphore) -> None:
+        """Return when every host has ended; what still waits for a slot by then waits no more."""
+        executions = await asyncio.to_thread(self._around.prepare, self.job)
+        work = [
+            asyncio.ensure_future(self._run_part(part, executions[part.host.id], slots))
+            for part in self.parts
+        ]
+        try:
+            await self._over.wait()
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+
+    async def _run_part(
+        self, part: HostRun, execution: Execution | QuarterdeckError, slots: asyncio.Semaphore
+    ) -> None:
+        if isinstance(execution, QuarterdeckError):
+            part.failure = execution
+            part.end(Result(None, RunState.FAILED, execution.message))
+            return
+        async with self._share, slots:
+            await part.run(execution)
+
+    def _on_change(self, part: HostRun, before: RunState) -> None:
+        self._tally[before] -= 1
+        self._tally[part.state] += 1
+        self._tally = +self._tally
+        self._note_part(part)
+        self._note_run(part)
+        if part.is_over:
+            self._around.on_host_end(part)
+            if all(state.is_terminal for state in self._tally):
+                self._over.set()
+
+    def _note_part(self, part: HostRun) -> None:
+        columns: dict[str, Any] = {"state": str(part.state), "started_at": part.started_at}
+        if part.is_over:
+            sizes = self._around.output.sizes(self.job.run_id, part.host.name)
+            columns |= {
+                "finished_at": part.finished_at,
+                "message": part.message,
+                "exit_status": part.exit_status,
+                "gone": part.gone,
+                "details": dict(part.details),
+                "out_bytes": sizes.out,
+                "err_bytes": sizes.err,
+            }
+        self._around.recorder.note_host(self.job.run_id, part.host.id, **columns)
+
+    def _note_run(self, part: HostRun) -> None:
+        state = overall(self._tally)
+        if part.started_at and self._started_at is None:
+            self._started_at = part.started_at
+        self._around.recorder.note_run(
+            self.job.run_id,
+            state=str(state),
+            tally={str(each): count for each, count in self._tally.items()},
+            started_at=self._started_at,
+            is_active=not state.is_terminal,
+            finished_at=self._around.clock.now() if state.is_terminal else None,
+        )

@@ -1,0 +1,184 @@
+"""A run before it is one: what was asked for, and the rows and the job that it becomes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from quarterdeck.core.actors import Actor
+from quarterdeck.core.ids import new_id
+from quarterdeck.core.security import new_token
+from quarterdeck.hosts.models import HostKind, HostRecord
+from quarterdeck.protocol.orders import Order, sealed
+from quarterdeck.protocol.tasks import CallTask, Task
+from quarterdeck.tasks.duplicates import fingerprint
+from quarterdeck.tasks.jobs import Job, JobHost
+from quarterdeck.tasks.models import Run, RunHost
+from quarterdeck.tasks.records import title_of
+from quarterdeck.tasks.states import RunState
+
+HIDDEN: Final = "[secret]"
+_SECRET_HEADERS: Final = ("authorization", "cookie", "token", "secret", "password", "api-key", "apikey")
+_ORDER_LEEWAY: Final = timedelta(hours=1)
+"""How much longer than its own limit an order may wait for a free slot before a worker refuses it."""
+_SHOWN_NAMES: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRun:
+    """What somebody asks for. ``force`` starts it although the same is under way, and says why."""
+
+    task: Task
+    hosts: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    timeout_seconds: int | None = None
+    force: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A checked request with its hosts; ``id`` becomes the run's."""
+
+    id: str
+    actor: Actor
+    task: Task
+    hosts: Sequence[HostRecord]
+    timeout_seconds: int
+    created_at: datetime
+    request_id: str
+    forced_reason: str | None = None
+    handed: str | None = None
+    intent_id: str = ""
+
+    @property
+    def title(self) -> str:
+        return title_of(self.task)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.task)
+
+    @property
+    def kind(self) -> str:
+        return str(self.task.__struct_config__.tag)
+
+    def detail(self) -> dict[str, Any]:  # Any: JSON
+        """Return what the history keeps of the intent: exactly what is run, and where."""
+        detail = {
+            "run": self.id,
+            "title": self.title,
+            "task": as_stored(self.task),
+            "hosts": [host.name for host in self.hosts],
+            "timeout_seconds": self.timeout_seconds,
+        }
+        return detail | ({"forced": self.forced_reason} if self.forced_reason else {})
+
+
+def as_stored(task: Task) -> dict[str, Any]:  # Any: JSON
+    """Return the wire form of a task without what looks like a secret; that is never stored."""
+    if isinstance(task, CallTask):
+        headers = {name: HIDDEN if _is_secret(name) else value for name, value in task.headers.items()}
+        task = msgspec.structs.replace(task, headers=headers)
+    stored: dict[str, Any] = msgspec.to_builtins(task)
+    return stored
+
+
+def _is_secret(header: str) -> bool:
+    return any(word in header.lower().replace("_", "-") for word in _SECRET_HEADERS)
+
+
+def rows_of(draft: Draft, orders: dict[str, Order], duplicate_of: str | None) -> list[Run | RunHost]:
+    """Return the rows of a run that waits to begin."""
+    names = ", ".join(host.name for host in draft.hosts[:20])
+    run = Run(
+        id=draft.id,
+        kind=draft.kind,
+        title=draft.title,
+        task=as_stored(draft.task),
+        fingerprint=draft.fingerprint,
+        state=str(RunState.QUEUED),
+        is_active=True,
+        is_recorded=False,
+        tally={str(RunState.QUEUED): len(draft.hosts)},
+        targets=names if len(names) <= _SHOWN_NAMES else f"{names[: _SHOWN_NAMES - 1]}…",
+        host_count=len(draft.hosts),
+        actor=draft.actor.label,
+        person_id=draft.actor.person_id,
+        created_at=draft.created_at,
+        timeout_seconds=draft.timeout_seconds,
+        forced_reason=draft.forced_reason,
+        duplicate_of=duplicate_of,
+        request_id=draft.request_id,
+        intent_id=draft.intent_id,
+        handed=draft.handed,
+    )
+    return [
+        run,
+        *(_host_row(draft, number, host, orders.get(host.id)) for number, host in enumerate(draft.hosts)),
+    ]
+
+
+def _host_row(draft: Draft, number: int, host: HostRecord, order: Order | None) -> RunHost:
+    return RunHost(
+        run_id=draft.id,
+        host_id=host.id,
+        name=host.name,
+        kind=str(host.kind),
+        position=number,
+        fingerprint=draft.fingerprint,
+        state=str(RunState.QUEUED),
+        message="",
+        out_bytes=0,
+        err_bytes=0,
+        details={},
+        order=msgspec.to_builtins(order) if order else None,
+    )
+
+
+def orders_of(draft: Draft, master_head: str) -> dict[str, Order]:
+    """Return the order for each worker, by host id. A call is made by the master and needs none."""
+    if isinstance(draft.task, CallTask):
+        return {}
+    deadline = draft.created_at + timedelta(seconds=draft.timeout_seconds) + _ORDER_LEEWAY
+    return {
+        host.id: sealed(
+            Order(
+                id=new_id(),
+                run=draft.id,
+                host=host.name,
+                task=draft.task,
+                deadline=deadline,
+                nonce=new_token(),
+                actor=draft.actor.label,
+                timeout_seconds=draft.timeout_seconds,
+                audience=host.id,
+                master_head=master_head,
+            )
+        )
+        for host in draft.hosts
+        if host.kind is HostKind.WORKER
+    }
+
+
+def job_of(draft: Draft, orders: dict[str, Order]) -> Job:
+    """Return what the dispatcher needs; the task here still has its secrets."""
+    return Job(
+        run_id=draft.id,
+        title=draft.title,
+        task=draft.task,
+        fingerprint=draft.fingerprint,
+        hosts=tuple(JobHost(host, orders.get(host.id)) for host in draft.hosts),
+        actor=draft.actor.label,
+        person_id=draft.actor.person_id,
+        request_id=draft.request_id,
+        intent_id=draft.intent_id,
+        timeout_seconds=draft.timeout_seconds,
+        created_at=draft.created_at,
+    )
+
+
+def with_intent(draft: Draft, intent_id: str) -> Draft:
+    return replace(draft, intent_id=intent_id)

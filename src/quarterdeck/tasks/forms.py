@@ -1,0 +1,167 @@
+"""What the edges of runs accept, as typed objects."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Discriminator, Field
+
+from quarterdeck.core.errors import Invalid
+from quarterdeck.core.forms import Form, parse
+from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTask, Task
+from quarterdeck.tasks.drafts import HIDDEN
+from quarterdeck.tasks.service import LONGEST_TIMEOUT, StartRun
+
+PREPARED: Final = "Prepared tasks come with a later version; run a command, a call or a built-in task."
+ARGUMENT: Final = "arguments."
+"""What the form puts before the name of a built-in task's argument."""
+
+Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=10_000)]
+
+
+class CommandBody(Form):
+    """A shell command."""
+
+    kind: Literal["command"]
+    command: Annotated[str, Field(min_length=1, max_length=100_000)]
+
+
+class CallBody(Form):
+    """A call of a remote API: an address below a registered API base, or a path on each worker."""
+
+    kind: Literal["call"]
+    method: Annotated[str, Field(max_length=10)] = "GET"
+    url: Annotated[str, Field(min_length=1, max_length=4_000)]
+    headers: Annotated[
+        dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=8_000)]],
+        Field(max_length=50),
+    ] = Field(default_factory=dict)
+    body: Annotated[str, Field(max_length=5_000_000)] = ""
+
+
+class BuiltinBody(Form):
+    """A task that every worker and the master know by itself."""
+
+    kind: Literal["builtin"]
+    name: Builtin
+    arguments: Annotated[
+        dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=400)]],
+        Field(max_length=10),
+    ] = {}
+
+
+class PreparedBody(Form):
+    """A prepared task; not there yet."""
+
+    kind: Literal["prepared"]
+    name: str = ""
+    fields: dict[str, Any] = Field(
+        default_factory=dict
+    )  # Any: each prepared task will say what its fields are
+
+
+TaskBody = Annotated[CommandBody | CallBody | BuiltinBody | PreparedBody, Discriminator("kind")]
+
+
+class RunBody(Form):
+    """A run as programs ask for it."""
+
+    task: TaskBody
+    hosts: Names = Field(default_factory=list)
+    tags: Names = Field(default_factory=list)
+    timeout_seconds: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT)] | None = None
+    force: bool = False
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+def start_of(body: RunBody) -> StartRun:
+    """Return what the service takes; raises Invalid for what only later versions can do."""
+    return StartRun(
+        task=_task(body.task),
+        hosts=tuple(dict.fromkeys(body.hosts)),
+        tags=tuple(dict.fromkeys(body.tags)),
+        timeout_seconds=body.timeout_seconds,
+        force=body.force,
+        reason=body.reason,
+    )
+
+
+def _task(body: CommandBody | CallBody | BuiltinBody | PreparedBody) -> Task:
+    match body:
+        case CommandBody():
+            return CommandTask(body.command)
+        case CallBody():
+            return CallTask(body.method.upper(), body.url, dict(body.headers), body.body)
+        case BuiltinBody():
+            return BuiltinTask(body.name, dict(body.arguments))
+        case PreparedBody():
+            raise Invalid({"task.kind": PREPARED})
+
+
+def start_of_page(fields: Mapping[str, str], hosts: list[str], tags: list[str]) -> StartRun:
+    """Return what the form on the page says; messages carry the names of its fields."""
+    wanted: dict[str, Any] = {
+        "task": _task_fields(fields),
+        "hosts": hosts,
+        "tags": tags,
+        "force": fields.get("force") == "true",
+        "reason": fields.get("reason", ""),
+    }
+    if timeout := fields.get("timeout_seconds", "").strip():
+        wanted["timeout_seconds"] = timeout
+    try:
+        return start_of(parse(RunBody, wanted))
+    except Invalid as error:
+        raise Invalid({_page_name(name): text for name, text in error.fields.items()}) from error
+
+
+def _page_name(name: str) -> str:
+    """Return the page's field of a message: ``task.command.command`` is the field ``command``."""
+    return ".".join(name.split(".")[2:]) if name.startswith("task.") else name
+
+
+def _task_fields(fields: Mapping[str, str]) -> dict[str, Any]:
+    kind = fields.get("kind", "command")
+    if kind == "call":
+        return {
+            "kind": kind,
+            "method": fields.get("method", "GET"),
+            "url": fields.get("url", "").strip(),
+            "headers": read_headers(fields.get("headers", "")),
+            "body": fields.get("body", ""),
+        }
+    if kind == "builtin":
+        arguments = {
+            name.removeprefix(ARGUMENT): value.strip()
+            for name, value in fields.items()
+            if name.startswith(ARGUMENT) and value.strip()
+        }
+        return {"kind": kind, "name": fields.get("name", ""), "arguments": arguments}
+    # A browser sends CR LF for every line end of a textarea; a shell would take the CR as text.
+    return {"kind": kind, "command": fields.get("command", "").replace("\r\n", "\n")}
+
+
+def read_headers(text: str) -> dict[str, str]:
+    """Read one ``Name: value`` a line; raises Invalid."""
+    headers = {}
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        name, separator, value = line.partition(":")
+        if not separator or not name.strip():
+            raise Invalid({"headers": f"Write each header as Name: value; “{line[:40]}” is not."})
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def page_values(task: Task) -> dict[str, str]:
+    """Return the fields of the form that would make this task again; hidden values stay out."""
+    values = {"kind": str(task.__struct_config__.tag)}
+    match task:
+        case CommandTask():
+            values["command"] = task.command
+        case CallTask():
+            shown = {name: "" if value == HIDDEN else value for name, value in task.headers.items()}
+            values |= {"method": task.method, "url": task.url, "body": task.body}
+            values["headers"] = "\n".join(f"{name}: {value}" for name, value in shown.items())
+        case BuiltinTask():
+            values["name"] = str(task.name)
+            values |= {f"{ARGUMENT}{name}": value for name, value in task.arguments.items()}
+    return values

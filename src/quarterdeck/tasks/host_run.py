@@ -1,0 +1,168 @@
+"""One host's part of a run while it is under way: from the queue to a state that never changes again."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from quarterdeck.core.clock import Clock
+from quarterdeck.core.errors import Busy, QuarterdeckError
+from quarterdeck.tasks.executor import Execution, Result, Stream
+from quarterdeck.tasks.feed import Feed
+from quarterdeck.tasks.jobs import Job, JobHost
+from quarterdeck.tasks.output import OutputStore, OutputWriter
+from quarterdeck.tasks.states import RunState, advance
+
+logger = logging.getLogger(__name__)
+
+MOST_OUTPUT_BYTES: Final = 1 << 30
+"""A command that prints without end must not fill the disk."""
+_CANCEL_SECONDS: Final = 15.0
+_LET_GO_SECONDS: Final = 5.0
+_WORKER_LEEWAY_SECONDS: Final = 20.0
+
+
+class HostRun:
+    """Drives one execution. Lives on the loop; ``changed`` hears of every new state."""
+
+    def __init__(
+        self,
+        job: Job,
+        part: JobHost,
+        *,
+        output: OutputStore,
+        feed: Feed,
+        clock: Clock,
+        changed: Callable[["HostRun", RunState], None],
+    ) -> None:
+        self.job = job
+        self.host = part.host
+        self.order = part.order
+        self.state = part.state
+        self.started_at = part.started_at
+        self.finished_at: datetime | None = None
+        self.message = ""
+        self.exit_status: int | None = None
+        self.gone: bool | None = None
+        self.details: Mapping[str, Any] = {}
+        self.failure: QuarterdeckError | None = None
+        """Why the task was surely not started, for what is known of the host."""
+        self._output, self._feed, self._clock, self._changed = output, feed, clock, changed
+        self._execution: Execution | None = None
+        self._running: asyncio.Task[Result] | None = None
+        self._stopped: tuple[RunState, str] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.state.is_terminal
+
+    async def run(self, execution: Execution) -> None:
+        """Run to the end. Raises nothing; every way to fail becomes a state with its message."""
+        if self.is_over:
+            return
+        self._move(RunState.CONNECTING)
+        try:
+            with self._output.writer(self.job.run_id, self.host.name) as writer:
+                self._execution = execution
+                self._running = asyncio.ensure_future(execution.run(_Output(self, writer, self._feed)))
+                result = await self._result_in_time()
+        except QuarterdeckError as error:
+            self.failure = error
+            result = Result(None, RunState.FAILED, error.message)
+        except Exception:
+            logger.exception("run %s failed unexpectedly on %s", self.job.run_id, self.host.name)
+            result = Result(None, RunState.FAILED, "A fault of Quarterdeck; the log has the details.")
+        self.end(result)
+
+    async def _result_in_time(self) -> Result:
+        assert self._running is not None  # noqa: S101 - set by the only caller
+        await asyncio.wait({self._running}, timeout=self._seconds_left())
+        if not self._running.done() and not self._stopped:
+            limit = f"{self.job.timeout_seconds:,} s"
+            await self.stop(RunState.TIMED_OUT, f"It took longer than its limit of {limit} and was stopped.")
+        try:
+            return await self._running
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
+            return Result(None, *self._stopped)
+
+    def _seconds_left(self) -> float:
+        """Return how long it may still take; a worker keeps the limit itself and is only waited for."""
+        limit: float = self.job.timeout_seconds
+        if self.started_at is not None:
+            limit -= (self._clock.now() - self.started_at).total_seconds()
+        return max(0.0, limit) + (_WORKER_LEEWAY_SECONDS if self.order is not None else 0.0)
+
+    async def stop(self, state: RunState, message: str, *, cancel_seconds: float = _CANCEL_SECONDS) -> None:
+        """End it with this state, the process tree first; returns when its end is known or given up."""
+        if self.is_over or self._stopped:
+            return
+        self._stopped = (state, message)
+        if self._execution is None or self._running is None:
+            self.end(Result(None, state, message))
+            return
+        self._move(RunState.CANCELLING)
+        try:
+            self.gone = await asyncio.wait_for(self._execution.cancel(), cancel_seconds)
+        except (QuarterdeckError, TimeoutError) as error:
+            logger.warning(
+                "the end of run %s on %s is not proved: %s", self.job.run_id, self.host.name, error
+            )
+        await asyncio.wait({self._running}, timeout=min(_LET_GO_SECONDS, cancel_seconds))
+        self._running.cancel()
+
+    def leave(self) -> None:
+        """Stop following without touching the task: its worker goes on, and it is taken up again later."""
+        if self._running is not None:
+            self._running.cancel()
+
+    def end(self, result: Result) -> None:
+        """Take over a result; what was asked to stop ends as that, whatever the task made of it."""
+        if self.is_over:
+            return
+        state, message = self._stopped or (result.state, result.message)
+        self.exit_status, self.message, self.details = result.exit_status, message[:500], result.details
+        self.finished_at = self._clock.now()
+        self._feed.close(self.job.run_id, self.host.name)
+        self._move(state)
+
+    def begin(self) -> None:
+        self.started_at = self.started_at or self._clock.now()
+        self._move(RunState.RUNNING)
+
+    def _move(self, state: RunState) -> None:
+        before = self.state
+        self.state = advance(before, state)
+        if self.state is not before:
+            self._changed(self, before)
+
+
+class _Output:
+    """The sink of one execution: the file first, then whoever looks."""
+
+    def __init__(self, host_run: HostRun, writer: OutputWriter, feed: Feed) -> None:
+        self._host_run, self._writer, self._feed = host_run, writer, feed
+        self._stopping: asyncio.Task[None] | None = None
+
+    async def started(self) -> None:
+        self._host_run.begin()
+
+    async def write(self, stream: Stream, data: bytes) -> None:
+        if self._stopping:
+            return
+        before = self._writer.sizes
+        try:
+            self._writer.append(stream, data)
+        except Busy as error:
+            self._give_up(error.message)
+            return
+        job, host = self._host_run.job, self._host_run.host
+        self._feed.take(job.run_id, host.name, stream, data, before=before)
+        if self._writer.sizes.total > MOST_OUTPUT_BYTES:
+            self._give_up(f"It printed more than {MOST_OUTPUT_BYTES >> 20:,} MiB and was stopped.")
+
+    def _give_up(self, message: str) -> None:
+        """Stop the task from beside it: its cancel may wait for this very call to return."""
+        self._stopping = asyncio.ensure_future(self._host_run.stop(RunState.FAILED, message))

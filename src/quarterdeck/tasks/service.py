@@ -1,0 +1,303 @@
+"""The verbs of runs: start, cancel, look, wait."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import select
+
+from quarterdeck.core.actors import Actor
+from quarterdeck.core.clock import Clock
+from quarterdeck.core.config import Settings
+from quarterdeck.core.db import Database
+from quarterdeck.core.errors import Conflict, Forbidden, Invalid
+from quarterdeck.core.ids import new_id
+from quarterdeck.core.log import request_id
+from quarterdeck.core.loop import Loop
+from quarterdeck.history.service import History
+from quarterdeck.hosts.models import HostKind, HostRecord
+from quarterdeck.hosts.service import Hosts
+from quarterdeck.hosts.ssh import SshPool
+from quarterdeck.notify.service import Toasts
+from quarterdeck.protocol.orders import Handed, OrderStatus
+from quarterdeck.protocol.tasks import BuiltinTask, CallTask
+from quarterdeck.tasks.assignments import Assignments
+from quarterdeck.tasks.contact_notes import ContactNotes
+from quarterdeck.tasks.dispatch import Dispatcher, Surroundings
+from quarterdeck.tasks.drafts import Draft, StartRun, job_of, orders_of, rows_of, with_intent
+from quarterdeck.tasks.duplicates import Overlap, find_overlap
+from quarterdeck.tasks.endings import Endings, long_after_seconds
+from quarterdeck.tasks.feed import Feed
+from quarterdeck.tasks.jobs import Job
+from quarterdeck.tasks.models import Run
+from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.past import Usual, usual_durations
+from quarterdeck.tasks.recorder import Recorder
+from quarterdeck.tasks.records import RunCounts, RunHostRecord, RunPage, RunQuery, RunRecord, RunRecords
+from quarterdeck.tasks.recovery import Recovery
+from quarterdeck.tasks.states import RunState
+from quarterdeck.tasks.targets import choose_hosts
+from quarterdeck.tasks.waiting import Waiting
+
+__all__ = ["RunQuery", "Runs", "StartRun"]
+
+LONGEST_WAIT_SECONDS: Final = 60.0
+LONGEST_TIMEOUT: Final = 604_800
+_LONGEST_REASON: Final = 500
+_MOST_HOSTS: Final = 10_000
+
+
+class Runs:
+    """Runs tasks on hosts; safe to use from many threads. ``recover`` and ``stop`` belong to the loop."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        history: History,
+        hosts: Hosts,
+        toasts: Toasts,
+        output: OutputStore,
+        pool: SshPool,
+        clock: Clock,
+        settings: Settings,
+        loop: Loop,
+        publish: Callable[..., None],
+        is_watched: Callable[[str], bool] = lambda _room: True,
+    ) -> None:
+        self._db, self._history, self._hosts = db, history, hosts
+        self._clock, self._settings = clock, settings
+        self.output = output
+        self.records = RunRecords(db)
+        self._waiting = Waiting(settings.threads // 2)
+        recorder = Recorder(db, publish)
+        self._endings = Endings(
+            db=db, history=history, toasts=toasts, recorder=recorder, waiting=self._waiting, clock=clock
+        )
+        self._dispatcher = Dispatcher(
+            Surroundings(
+                loop=loop,
+                clock=clock,
+                output=output,
+                recorder=recorder,
+                feed=Feed(publish, is_watched),
+                prepare=Assignments(hosts, pool, output).prepare,
+                on_began=self._endings.watch,
+                on_host_end=ContactNotes(hosts).note,
+                on_ended=self._endings.ended,
+            ),
+            concurrency=settings.run_concurrency,
+        )
+        self._recovery = Recovery(db, output, clock)
+
+    # --- starting ---
+
+    def start_run(self, actor: Actor, wanted: StartRun) -> RunRecord:
+        """Start a run and return it at once.
+
+        Raises Invalid for bad fields, Conflict when the same is under way on a host in common and is
+        not forced, and Busy when the history can't be written: then nothing has begun or remains.
+        """
+        faults = _faults(wanted)
+        if faults:
+            raise Invalid(faults)
+        hosts = choose_hosts(self._hosts, actor, wanted.task, wanted.hosts, wanted.tags)
+        if len(hosts) > _MOST_HOSTS:
+            raise Invalid({"hosts": f"At most {_MOST_HOSTS:,} hosts at once; these are {len(hosts):,}."})
+        return self._start(
+            Draft(
+                id=new_id(),
+                actor=actor,
+                task=wanted.task,
+                hosts=hosts,
+                timeout_seconds=wanted.timeout_seconds or self._settings.run_timeout_seconds,
+                created_at=self._clock.now(),
+                request_id=request_id.get(),
+                forced_reason=wanted.reason.strip() if wanted.force else None,
+            )
+        )
+
+    def start_handed(self, actor: Actor, worker: HostRecord, handed: Handed) -> RunRecord:
+        """Run on the master itself what a worker hands over; handed again, it is the first one's run."""
+        if isinstance(handed.task, CallTask) or (
+            not isinstance(handed.task, BuiltinTask) and not self._settings.worker_commands_on_master
+        ):
+            raise Forbidden(
+                "This master runs only built-in tasks for its workers; QUARTERDECK_WORKER_COMMANDS_ON_MASTER "
+                "lets them hand over commands."
+            )
+        if handed.deadline <= self._clock.now():
+            raise Invalid({"deadline": "The time by which the task should have begun is over."})
+        mark = f"{worker.id}/{handed.id}"[:200]
+        if known := self._handed_run(mark):
+            return known
+        limit = int(handed.timeout_seconds) or self._settings.run_timeout_seconds
+        return self._start(
+            Draft(
+                id=new_id(),
+                actor=actor,
+                task=handed.task,
+                hosts=[self._hosts.list_hosts(kinds=(HostKind.MASTER,))[0]],
+                timeout_seconds=min(limit, LONGEST_TIMEOUT),
+                created_at=self._clock.now(),
+                request_id=request_id.get(),
+                forced_reason=f"handed over by {worker.name}",
+                handed=mark,
+            )
+        )
+
+    def _handed_run(self, mark: str) -> RunRecord | None:
+        with self._db.read() as session:
+            run_id = session.scalar(select(Run.id).where(Run.handed == mark))
+        return self.records.get(run_id) if run_id else None
+
+    def _start(self, draft: Draft) -> RunRecord:
+        intent = self._history.intend(draft.actor, "task.run", f"run:{draft.id}", detail=draft.detail())
+        try:
+            job = self._insert(with_intent(draft, intent.id))
+        except Exception as error:
+            refused = {"run": draft.id, "error": str(error), "result": "refused"}
+            self._history.conclude(intent.id, False, refused)
+            raise
+        self._dispatcher.begin(job)
+        return self.records.get(draft.id)
+
+    def _insert(self, draft: Draft) -> Job:
+        """Store the rows unless they would repeat a run under way; both in one transaction."""
+        orders = orders_of(draft, self._history.head())
+        young = draft.created_at - timedelta(seconds=self._settings.duplicate_seconds)
+        with self._db.write() as session:
+            overlap = find_overlap(
+                session, draft.fingerprint, [host.id for host in draft.hosts], started_after=young
+            )
+            if overlap and draft.forced_reason is None:
+                raise _conflict(overlap)
+            session.add_all(rows_of(draft, orders, overlap.run_id if overlap else None))
+        return job_of(draft, orders)
+
+    # --- while it runs ---
+
+    def cancel_run(self, actor: Actor, run_id: str) -> RunRecord:
+        """Ask to end a run on all its hosts, and return at once; raises Conflict when it has ended."""
+        run = self.records.get(run_id)
+        if run.is_over:
+            raise Conflict(f"The run has ended already ({run.state}); there is nothing to cancel.")
+        detail = {"run": run_id, "title": run.title}
+        with self._history.action(actor, "run.cancel", f"run:{run_id}", detail=detail, essential=True):
+            self._dispatcher.cancel(run_id, f"Cancelled by {actor.label}.")
+        return run
+
+    def wait(self, run_id: str, seconds: float) -> RunRecord:
+        """Return the run when it has ended or the time is over; early when too many wait already."""
+        event = self._waiting.listen(run_id)
+        try:
+            run = self.records.get(run_id)
+            if run.is_over and not event:
+                return run
+            if event and not run.is_over and event.wait(min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)):
+                return self.records.get(run_id)
+            return run
+        finally:
+            if event:
+                self._waiting.leave(run_id, event)
+
+    def take_late_result(self, actor: Actor, worker: HostRecord, status: OrderStatus) -> None:
+        """Take a worker's word that an order has ended.
+
+        A run that is followed learns it by itself. One that was given up as lost stays lost, but the
+        result is put into the history. Raises NotFound for an order that this worker never had.
+        """
+        host = self.records.host_of_order(status.run, worker.id, status.id)
+        if host.state is not RunState.LOST:
+            return
+        detail = {
+            "run": status.run,
+            "host": host.name,
+            "result": status.state,
+            "exit_status": status.exit_status,
+            "finished_at": status.finished_at.isoformat() if status.finished_at else None,
+        }
+        self._history.event(actor, "task.late-result", f"run:{status.run}", detail=detail)
+
+    # --- looking ---
+
+    def get_run(self, run_id: str) -> RunRecord:
+        """Return a run; raises NotFound."""
+        return self.records.get(run_id)
+
+    def list_hosts(
+        self, run_id: str, *, state: str = "", offset: int = 0, limit: int = -1
+    ) -> list[RunHostRecord]:
+        """Return the hosts of a run, with the size that their output has by now."""
+        hosts = self.records.hosts(run_id, state=state, offset=offset, limit=limit)
+        return [host if host.is_over else self._as_far(run_id, host) for host in hosts]
+
+    def get_host(self, run_id: str, name: str) -> RunHostRecord:
+        """Return one host of a run; raises NotFound."""
+        host = self.records.host(run_id, name)
+        return host if host.is_over else self._as_far(run_id, host)
+
+    def _as_far(self, run_id: str, host: RunHostRecord) -> RunHostRecord:
+        sizes = self.output.sizes(run_id, host.name)
+        return replace(host, out_bytes=sizes.out, err_bytes=sizes.err)
+
+    def list_runs(self, query: RunQuery) -> RunPage:
+        """Return a page of runs, newest first."""
+        return self.records.page(query)
+
+    def counts(self) -> RunCounts:
+        """Count the runs under way, and those of today (UTC)."""
+        return self.records.counts(self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0))
+
+    def usual(self, run: RunRecord, hosts: Iterable[RunHostRecord]) -> Mapping[str, Usual]:
+        """Return what the run's task usually takes, by host id."""
+        return usual_durations(self._db, run.fingerprint, [host.host_id for host in hosts])
+
+    def is_long(self, run: RunRecord, usual: Mapping[str, Usual]) -> bool:
+        """Tell whether a run takes longer than it usually does."""
+        if run.is_over or run.started_at is None:
+            return False
+        return (self._clock.now() - run.started_at).total_seconds() > long_after_seconds(usual.values())
+
+    # --- the master's own start and end, on its loop ---
+
+    async def recover(self) -> None:
+        """Bring what the last master left in order: conclude what ended, take up again what workers have."""
+        hosts = await asyncio.to_thread(self._hosts.list_hosts)
+        found = await asyncio.to_thread(self._recovery.look, {host.id: host for host in hosts})
+        for run_id in found.unrecorded:
+            await self._endings.ended(run_id)
+        for job in found.jobs:
+            await self._dispatcher.take(job)
+
+    async def stop(self) -> None:
+        """End what runs here within a few seconds; what runs on workers goes on and is taken up again."""
+        await self._dispatcher.stop()
+
+
+def _faults(wanted: StartRun) -> dict[str, str]:
+    faults = {}
+    if wanted.force and not wanted.reason.strip():
+        faults["reason"] = "Say why it is run although the same is under way."
+    if len(wanted.reason) > _LONGEST_REASON:
+        faults["reason"] = f"At most {_LONGEST_REASON} characters."
+    if wanted.timeout_seconds is not None and not 1 <= wanted.timeout_seconds <= LONGEST_TIMEOUT:
+        faults["timeout_seconds"] = f"From 1 to {LONGEST_TIMEOUT:,} seconds (a week)."
+    return faults
+
+
+def _conflict(overlap: Overlap) -> Conflict:
+    where = ", ".join(overlap.hosts[:3]) + (
+        f" and {len(overlap.hosts) - 3} more" if len(overlap.hosts) > 3 else ""
+    )
+    word = "is running" if overlap.is_active else "was just run"
+    return Conflict(
+        f"The same {word} on {where}, started by {overlap.started_by}. Join it, or run it anyway.",
+        duplicate_of=overlap.run_id,
+        started_by=overlap.started_by,
+        started_at=overlap.started_at.isoformat(),
+        is_active=overlap.is_active,
+        hosts=list(overlap.hosts),
+    )

@@ -1,0 +1,156 @@
+"""Which hosts a task may be run on, and what is refused before anything is written or connected."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from quarterdeck.access.permissions import may
+from quarterdeck.core.actors import Actor
+from quarterdeck.core.errors import Forbidden, Invalid
+from quarterdeck.hosts.models import BaseRecord, HostKind, HostRecord
+from quarterdeck.protocol.tasks import BuiltinTask, CallTask, CommandTask, Task
+from quarterdeck.tasks.builtins import checked_arguments
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_READING: Final = ("GET", "HEAD", "OPTIONS")
+_LONGEST_COMMAND: Final = 100_000
+
+
+class HostBook(Protocol):
+    """What is asked of the list of hosts."""
+
+    def resolve(self, names: Sequence[str], tags: Sequence[str]) -> list[HostRecord]: ...
+    def list_hosts(self, *, kinds: Sequence[HostKind]) -> list[HostRecord]: ...
+    def base_for(self, url: str) -> BaseRecord | None: ...
+
+
+def choose_hosts(
+    book: HostBook, actor: Actor, task: Task, names: Sequence[str], tags: Sequence[str]
+) -> list[HostRecord]:
+    """Return the hosts that the task is for; raises Invalid by field, or Forbidden."""
+    match task:
+        case CommandTask():
+            _check_command(task)
+            return book.resolve(names, tags)
+        case BuiltinTask():
+            checked_arguments(task.name, task.arguments)
+            return _nodes_only(book.resolve(names, tags))
+        case CallTask():
+            _check_call(task)
+            if task.url.startswith("/"):
+                return _workers_only(actor, task, book.resolve(names, tags))
+            return [_host_of_address(book, actor, task, names, tags)]
+
+
+def _check_command(task: CommandTask) -> None:
+    if not task.command.strip():
+        raise Invalid({"command": "Give a command, for example df -h /"})
+    if "\0" in task.command:
+        raise Invalid({"command": "A command can't contain a NUL character."})
+    if len(task.command) > _LONGEST_COMMAND:
+        raise Invalid(
+            {"command": f"At most {_LONGEST_COMMAND:,} characters; put a longer script on the host."}
+        )
+
+
+def _nodes_only(hosts: list[HostRecord]) -> list[HostRecord]:
+    if over_ssh := [host.name for host in hosts if host.kind is HostKind.SSH]:
+        raise Invalid(
+            {"hosts": f"Built-in tasks run on workers and the master; {_some(over_ssh)} is reached over SSH."}
+        )
+    return hosts
+
+
+def _check_call(task: CallTask) -> None:
+    faults = {}
+    if task.method.upper() not in METHODS:
+        faults["method"] = f"One of {', '.join(METHODS)}."
+    if fault := _address_fault(task.url):
+        faults["url"] = fault
+    if fault := _headers_fault(task.headers):
+        faults["headers"] = fault
+    if faults:
+        raise Invalid(faults)
+
+
+def _address_fault(url: str) -> str:
+    if not url.isprintable() or any(character in url for character in " \\\"'<>^`{|}"):
+        return "Spaces, quotes and control characters are not allowed; write them percent-encoded."
+    if url.startswith("/"):
+        return "A path on the workers begins with one slash." if url.startswith("//") else ""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "This is not an address."
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return (
+            "Give an http or https address, or a path such as /health that is called on each worker chosen."
+        )
+    if parts.username is not None or parts.password is not None:
+        return "Leave name and password out; store a bearer with the API base instead."
+    return "Leave out the part after #." if parts.fragment else ""
+
+
+def _headers_fault(headers: dict[str, str]) -> str:
+    for name, value in headers.items():
+        if not name or not name.isascii() or not all(c.isalnum() or c in "-_.!#$%&'*+^`|~" for c in name):
+            return f"“{name[:40]}” can't be the name of a header."
+        if any(ord(character) < 32 and character != "\t" for character in value):
+            return f"The value of {name[:40]} has a control character."
+    return ""
+
+
+def _workers_only(actor: Actor, task: CallTask, hosts: list[HostRecord]) -> list[HostRecord]:
+    if others := [host.name for host in hosts if host.kind is not HostKind.WORKER]:
+        raise Invalid(
+            {"hosts": f"A path is called on workers; {_some(others)} is none. Give a whole address."}
+        )
+    _check_worker_call(actor, task)
+    return hosts
+
+
+def _host_of_address(
+    book: HostBook, actor: Actor, task: CallTask, names: Sequence[str], tags: Sequence[str]
+) -> HostRecord:
+    """Return the worker that the address belongs to, or the master, which calls registered bases."""
+    chosen = book.resolve(names, tags) if names or tags else []
+    host = _worker_at(book, task.url)
+    if host is not None:
+        _check_worker_call(actor, task)
+    elif book.base_for(task.url) is None:
+        raise Invalid(
+            {
+                "url": "This address belongs to no registered API base and to no worker. "
+                "An administrator adds API bases."
+            }
+        )
+    else:
+        host = book.list_hosts(kinds=(HostKind.MASTER,))[0]
+    if others := [
+        other.name for other in chosen if other.id != host.id and other.kind is not HostKind.MASTER
+    ]:
+        raise Invalid(
+            {"hosts": f"A call of a whole address is made by the master; leave out {_some(others)}."}
+        )
+    return host
+
+
+def _worker_at(book: HostBook, url: str) -> HostRecord | None:
+    wanted = _origin(url)
+    workers = book.list_hosts(kinds=(HostKind.WORKER,))
+    return next((worker for worker in workers if _origin(worker.url) == wanted), None)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _check_worker_call(actor: Actor, task: CallTask) -> None:
+    if task.method.upper() not in _READING and not may(actor, "host.write"):
+        raise Forbidden("Operators may only read from a worker's API (GET); an administrator may change it.")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
