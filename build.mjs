@@ -42,6 +42,8 @@ async function bundle(bundles) {
     entryNames: "[name].[hash]",
     chunkNames: "chunk.[hash]",
     legalComments: "none",
+    loader: { ".svg": "file" },
+    assetNames: "[name].[hash]",
     metafile: true,
     logLevel: "warning",
   });

@@ -74,7 +74,7 @@ def patterns() -> str:
 
 def _landing_values() -> dict[str, object]:
     home = web.part(Home)
-    return {"cards": home.cards(web.actor(), web.may), "headline": home.headline(web.actor())}
+    return {"cards": home.cards(web.actor(), web.may), "headline": home.headline(web.actor(), web.may)}
 
 
 def _back(path: str) -> Response:

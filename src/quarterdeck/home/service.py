@@ -33,6 +33,7 @@ class Card:
     url: str
     icon: str
     verb: str
+    is_main: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ CARDS: Final = (
         url="/hosts",
         icon="hdd-stack",
         verb="host.read",
+        is_main=True,
     ),
     Card(
         name="start",
@@ -61,14 +63,16 @@ CARDS: Final = (
         url="/runs/new",
         icon="terminal",
         verb="run.start",
+        is_main=True,
     ),
     Card(
         name="runs",
         title="Runs",
-        text="What is running now, and how everything before it ended.",
+        text="What runs now, and how everything before it ended.",
         url="/runs",
         icon="play-circle",
         verb="run.read",
+        is_main=True,
     ),
     Card(
         name="history",
@@ -77,6 +81,7 @@ CARDS: Final = (
         url="/history",
         icon="journal-text",
         verb="history.read",
+        is_main=True,
     ),
     Card(
         name="toasts",
@@ -129,9 +134,9 @@ class Home:
         """Return the cards that the actor may open, each with its figure where somebody gives one."""
         return [(card, self._figure(self.figures.get(card.name), actor)) for card in CARDS if may(card.verb)]
 
-    def headline(self, actor: Actor) -> Figure | None:
-        """Return the one sentence that says how things stand."""
-        return self._figure(self.summary, actor)
+    def headline(self, actor: Actor, may: May) -> Figure | None:
+        """Return the one sentence that says how things stand, to whoever may see the hosts."""
+        return self._figure(self.summary, actor) if may("host.read") else None
 
     def find(self, actor: Actor, text: str, may: May) -> dict[str, list[Finding]]:
         """Return what matches, by kind; pages first. An empty text finds nothing."""
