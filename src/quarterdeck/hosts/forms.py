@@ -1,0 +1,168 @@
+"""What the edges accept for hosts and API bases."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field
+
+from quarterdeck.core.errors import Invalid
+from quarterdeck.core.forms import Form, parse
+from quarterdeck.hosts.drafts import HostDraft
+from quarterdeck.hosts.models import SECRETS, HostKind, HostRecord
+
+_SEPARATOR: Final = re.compile(r"[\s,]+")
+_PLAIN: Final = ("name", "kind", "address", "port", "username", "tags", "jump", "host_key", "use_agent")
+
+
+def _trimmed(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_trimmed)]
+Secret = Annotated[str, Field(repr=False)]
+
+
+class HostBody(Form):
+    """A host as programs and import files write it. Secrets are taken and never given back."""
+
+    name: Text
+    kind: HostKind = HostKind.SSH
+    address: Text = ""
+    port: int | None = Field(default=None, ge=0, le=65535)
+    username: Text = ""
+    tags: list[Text] = Field(default_factory=list, max_length=50)
+    jump: Text = ""
+    host_key: Text = ""
+    use_agent: bool = False
+    private_key: Secret = ""
+    passphrase: Secret = ""
+    password: Secret = ""
+    token: Secret = ""
+
+    def draft(self) -> HostDraft:
+        return HostDraft(
+            name=self.name,
+            kind=self.kind,
+            address=self.address,
+            port=self.port or 0,
+            username=self.username,
+            tags=tuple(self.tags),
+            jump=self.jump,
+            host_key=self.host_key,
+            use_agent=self.use_agent,
+            secrets={name: getattr(self, name) for name in SECRETS if getattr(self, name)},
+        )
+
+
+class NewHostBody(HostBody):
+    """The body of ``POST /api/v1/hosts``."""
+
+    confirm_host_key: bool = Field(
+        default=False,
+        description="Wait for POST …/host-key with the fingerprint, instead of pinning the first key seen.",
+    )
+
+
+class HostPatch(Form):
+    """What to change of a host; what is left out stays. ``forget`` names stored secrets to drop."""
+
+    name: Text | None = None
+    address: Text | None = None
+    port: int | None = Field(default=None, ge=0, le=65535)
+    username: Text | None = None
+    tags: list[Text] | None = Field(default=None, max_length=50)
+    jump: Text | None = None
+    host_key: Text | None = None
+    use_agent: bool | None = None
+    private_key: Secret | None = None
+    passphrase: Secret | None = None
+    password: Secret | None = None
+    token: Secret | None = None
+    forget: list[str] = Field(default_factory=list, max_length=8)
+
+    def applied_to(self, record: HostRecord) -> HostDraft:
+        """Return the host with these changes; keeps all that is not named."""
+        kept = kept_values(record)
+        given = {name: value for name in kept if (value := getattr(self, name, None)) is not None}
+        secrets = {name: value for name in SECRETS if (value := getattr(self, name))}
+        values = kept | given
+        return HostDraft(
+            **values | {"tags": tuple(values["tags"])}, secrets=secrets, forget=frozenset(self.forget)
+        )
+
+
+class FingerprintBody(Form):
+    """The fingerprint of the key to pin, as ``ssh-keygen -lf`` prints it: ``SHA256:…``."""
+
+    fingerprint: Text = Field(min_length=1, max_length=200)
+
+
+class ImportBody(Form):
+    """Many hosts at once: the text of a YAML file or of an OpenSSH config."""
+
+    text: str = Field(max_length=1_000_000)
+    format: str = Field(default="yaml", pattern="^(yaml|openssh)$")
+    preview: bool = False
+
+
+class BaseBody(Form):
+    """An API base as forms and programs write it."""
+
+    name: Text
+    url: Text
+    bearer: Annotated[str, BeforeValidator(_trimmed), Field(repr=False)] = ""
+
+
+class HostForm(Form):
+    """The fields of the page; each kind of host shows its own."""
+
+    name: Text = ""
+    address: Text = ""
+    port: Text = ""
+    username: Text = ""
+    tags: Text = ""
+    jump: Text = ""
+    host_key: Text = ""
+    use_agent: bool = False
+    private_key: Secret = ""
+    passphrase: Secret = ""
+    password: Secret = ""
+    token: Secret = ""
+    forget: tuple[str, ...] = ()
+
+    def draft(self, kind: HostKind) -> HostDraft:
+        """Return what the form asks for; raises Invalid for a port that is no number."""
+        if self.port and not re.fullmatch(r"[0-9]{1,5}", self.port):
+            raise Invalid({"port": "Use a port from 1 to 65535."})
+        return HostDraft(
+            name=self.name,
+            kind=kind,
+            address=self.address,
+            port=int(self.port or 0),
+            username=self.username,
+            tags=split_tags(self.tags),
+            jump=self.jump,
+            host_key=self.host_key,
+            use_agent=self.use_agent,
+            secrets={name: getattr(self, name) for name in SECRETS if getattr(self, name)},
+            forget=frozenset(self.forget),
+        )
+
+
+def read_host_form(values: Mapping[str, Any], forget: Sequence[str]) -> HostForm:
+    """Return the page's fields; raises Invalid for one that there is not."""
+    return parse(HostForm, {**values, "forget": tuple(forget)})
+
+
+def split_tags(text: str) -> tuple[str, ...]:
+    """Return the tags of a field in which spaces or commas part them."""
+    return tuple(filter(None, _SEPARATOR.split(text)))
+
+
+def kept_values(record: HostRecord) -> dict[str, Any]:
+    """Return what a host has now, as a draft takes it; without secrets, which are kept by themselves."""
+    values = {name: getattr(record, name) for name in _PLAIN}
+    if record.kind is HostKind.WORKER:
+        values["address"], values["port"] = record.url, 0
+    return values

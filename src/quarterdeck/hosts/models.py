@@ -1,0 +1,210 @@
+"""The stored shapes of hosts and API bases, and the values that others get to see of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import ForeignKey, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from quarterdeck.core.db import Base
+
+SSH_PORT: Final = 22
+WORKER_PORT: Final = 5001
+
+
+class HostKind(StrEnum):
+    """How Quarterdeck reaches a host."""
+
+    SSH = "ssh"
+    WORKER = "worker"
+    MASTER = "master"
+
+
+class HostState(StrEnum):
+    """Whether a host answers; an SSH host is unknown until its first contact."""
+
+    WELL = "well"
+    LATE = "late"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+
+
+class KeyState(StrEnum):
+    """What is known of an SSH host's key."""
+
+    NONE = "none"
+    UNCONFIRMED = "unconfirmed"
+    PINNED = "pinned"
+    CHANGED = "changed"
+
+
+class Host(Base):
+    """A machine. Secrets are sealed for ``host:<id>:<column>``; the id is never used again."""
+
+    __tablename__ = "hosts"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    kind: Mapped[str] = mapped_column(String(10), index=True)
+    scheme: Mapped[str] = mapped_column(String(5), default="")
+    address: Mapped[str] = mapped_column(String(253), default="")
+    port: Mapped[int] = mapped_column(default=0)
+    username: Mapped[str] = mapped_column(String(64), default="")
+    jump_id: Mapped[str | None] = mapped_column(ForeignKey("hosts.id"), index=True)
+    use_agent: Mapped[bool] = mapped_column(default=False)
+    private_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    passphrase: Mapped[bytes | None] = mapped_column(LargeBinary)
+    password: Mapped[bytes | None] = mapped_column(LargeBinary)
+    token: Mapped[bytes | None] = mapped_column(LargeBinary)
+    token_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """Of what the worker shows to this master; the token itself is kept by the worker only."""
+    joined: Mapped[bool] = mapped_column(default=False)
+    host_key: Mapped[str] = mapped_column(Text, default="")
+    seen_key: Mapped[str] = mapped_column(Text, default="")
+    """The key that waits for confirmation: the first one seen, or one that differs from the pinned."""
+    pin_first: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[str] = mapped_column(String(10), default=HostState.UNKNOWN)
+    state_reason: Mapped[str] = mapped_column(String(500), default="")
+    version: Mapped[str] = mapped_column(String(40), default="")
+    last_seen: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+    tags: Mapped[list["HostTag"]] = relationship(
+        cascade="all, delete-orphan", lazy="selectin", order_by="HostTag.tag"
+    )
+    jump: Mapped["Host | None"] = relationship(remote_side=[id], lazy="joined", join_depth=1)
+
+    @property
+    def key_state(self) -> KeyState:
+        if self.host_key:
+            return KeyState.CHANGED if self.seen_key else KeyState.PINNED
+        return KeyState.UNCONFIRMED if self.seen_key else KeyState.NONE
+
+
+class HostTag(Base):
+    """One tag of one host."""
+
+    __tablename__ = "host_tags"
+
+    host_id: Mapped[str] = mapped_column(ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(40), primary_key=True, index=True)
+
+
+class ApiBase(Base):
+    """A remote API that runs may call; its bearer is sealed for ``base:<id>:bearer``."""
+
+    __tablename__ = "api_bases"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    url: Mapped[str] = mapped_column(String(500))
+    bearer: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class HostRecord:
+    """A host as pages, runs and programs see it; it holds no secret."""
+
+    id: str
+    name: str
+    kind: HostKind
+    scheme: str
+    address: str
+    port: int
+    username: str
+    tags: tuple[str, ...]
+    state: HostState
+    state_reason: str
+    last_seen: datetime | None
+    version: str
+    key_state: KeyState
+    host_key: str
+    seen_key: str
+    jump: str
+    use_agent: bool
+    stored: frozenset[str]
+    """The names of the secrets that are kept for it: private_key, passphrase, password, token."""
+    joined: bool
+    pin_first: bool
+    created_at: datetime
+
+    @property
+    def url(self) -> str:
+        """The base address of a worker; empty for other kinds."""
+        if self.kind is not HostKind.WORKER:
+            return ""
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.scheme}://{address}:{self.port}"
+
+    @property
+    def awaits_key(self) -> bool:
+        """Tell whether nobody has seen this SSH host's key yet."""
+        return self.kind is HostKind.SSH and self.key_state is KeyState.NONE
+
+    @property
+    def place(self) -> str:
+        """Where it is, in one line: ``deploy@10.0.0.5:2222``, a worker's URL, or this node."""
+        if self.kind is HostKind.MASTER:
+            return "this node"
+        if self.kind is HostKind.WORKER:
+            return self.url
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.username}@{address}" + (f":{self.port}" if self.port != SSH_PORT else "")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLink:
+    """How to call a worker."""
+
+    name: str
+    url: str
+    bearer: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRecord:
+    """An API base without its bearer."""
+
+    id: str
+    name: str
+    url: str
+    has_bearer: bool
+    created_at: datetime
+
+
+SECRETS: Final = ("private_key", "passphrase", "password", "token")
+
+
+def record_of(host: Host) -> HostRecord:
+    """Return what may be shown of a stored host."""
+    return HostRecord(
+        id=host.id,
+        name=host.name,
+        kind=HostKind(host.kind),
+        scheme=host.scheme,
+        address=host.address,
+        port=host.port,
+        username=host.username,
+        tags=tuple(tag.tag for tag in host.tags),
+        state=HostState(host.state),
+        state_reason=host.state_reason,
+        last_seen=host.last_seen,
+        version=host.version,
+        key_state=host.key_state,
+        host_key=host.host_key,
+        seen_key=host.seen_key,
+        jump=host.jump.name if host.jump else "",
+        use_agent=host.use_agent,
+        stored=frozenset(name for name in SECRETS if getattr(host, name) is not None),
+        joined=host.joined,
+        pin_first=host.pin_first,
+        created_at=host.created_at,
+    )
+
+
+def base_record(base: ApiBase) -> BaseRecord:
+    """Return what may be shown of a stored API base."""
+    return BaseRecord(base.id, base.name, base.url, base.bearer is not None, base.created_at)

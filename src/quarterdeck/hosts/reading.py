@@ -1,0 +1,110 @@
+"""Reading hosts: lists, counts, and the choice of hosts for a run."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from quarterdeck.core.db import Database
+from quarterdeck.core.errors import Invalid
+from quarterdeck.hosts import store
+from quarterdeck.hosts.contacts import Contacts
+from quarterdeck.hosts.models import Host, HostKind, HostRecord, HostState, record_of
+from quarterdeck.hosts.store import HostQuery
+
+
+@dataclass(frozen=True, slots=True)
+class HostCounts:
+    """How many hosts there are, by state and by kind."""
+
+    total: int
+    states: dict[HostState, int]
+    kinds: dict[HostKind, int]
+
+
+class Hostlist:
+    """The list of hosts as it stands; never says anything of secrets."""
+
+    def __init__(self, db: Database, contacts: Contacts) -> None:
+        self._db, self._contacts = db, contacts
+
+    def select(self, query: HostQuery) -> list[HostRecord]:
+        """Return the hosts of a query; raises Invalid for an order that there is not."""
+        with self._db.read() as session:
+            records = [record_of(host) for host in session.scalars(store.select_hosts(query))]
+        return self._contacts.with_times(records)
+
+    def count(self, query: HostQuery) -> int:
+        with self._db.read() as session:
+            return store.count_hosts(session, query)
+
+    def get(self, name: str) -> HostRecord:
+        """Return the host of that name; raises NotFound."""
+        with self._db.read() as session:
+            record = record_of(store.find(session, name))
+        return self._contacts.with_times([record])[0]
+
+    def get_by_id(self, host_id: str) -> HostRecord:
+        """Return the host of that id; raises NotFound."""
+        with self._db.read() as session:
+            record = record_of(store.find_by_id(session, host_id))
+        return self._contacts.with_times([record])[0]
+
+    def by_names(self, names: Collection[str]) -> list[HostRecord]:
+        """Return the hosts of these names that there are, by name."""
+        with self._db.read() as session:
+            records = [record_of(host) for host in store.named(session, names, ())]
+        return self._contacts.with_times(records)
+
+    def by_token_digest(self, digest: str) -> HostRecord | None:
+        """Return the worker whose token has this digest."""
+        with self._db.read() as session:
+            host = session.scalar(select(Host).where(Host.token_digest == digest))
+            return record_of(host) if host is not None else None
+
+    def resolve(self, names: Collection[str], tags: Collection[str]) -> list[HostRecord]:
+        """Return the hosts of these names and of any of these tags, by name, each once.
+
+        Raises Invalid for a name or tag that there is not, and for an empty choice: nothing never
+        means everything.
+        """
+        if not names and not tags:
+            raise Invalid({"hosts": "Choose at least one host or tag."})
+        with self._db.read() as session:
+            records = [record_of(host) for host in store.named(session, names, tags)]
+        faults = _missing(records, names, tags)
+        if faults:
+            raise Invalid(faults)
+        return self._contacts.with_times(records)
+
+    def counts(self) -> HostCounts:
+        """Count all hosts by state and by kind."""
+        with self._db.read() as session:
+            states = store.count_by(session, Host.state)
+            kinds = store.count_by(session, Host.kind)
+        return HostCounts(
+            total=sum(states.values()),
+            states={state: states.get(state, 0) for state in HostState},
+            kinds={kind: kinds.get(kind, 0) for kind in HostKind},
+        )
+
+    def tags(self) -> dict[str, int]:
+        """Return every tag with the number of its hosts."""
+        with self._db.read() as session:
+            return store.all_tags(session)
+
+
+def _missing(records: list[HostRecord], names: Collection[str], tags: Collection[str]) -> dict[str, str]:
+    faults = {}
+    found = {record.name for record in records}
+    used = {tag for record in records for tag in record.tags}
+    if unknown := sorted(set(names) - found):
+        faults["hosts"] = f"There is no host named {_some(unknown)}."
+    if unused := sorted(set(tags) - used):
+        faults["tags"] = f"No host has the tag {_some(unused)}."
+    return faults
+
+
+def _some(words: list[str]) -> str:
+    shown = ", ".join(f"“{word[:63]}”" for word in words[:5])
+    return f"{shown} and {len(words) - 5} more" if len(words) > 5 else shown

@@ -1,0 +1,49 @@
+"""The stored secrets of a host: sealed in its row, opened only to connect."""
+
+from collections.abc import Mapping
+
+from quarterdeck.core.errors import Invalid
+from quarterdeck.core.vault import Vault
+from quarterdeck.hosts import keys
+from quarterdeck.hosts.models import Host, HostKind
+
+
+def opened(vault: Vault, host: Host, name: str) -> str:
+    """Return a stored secret, or an empty text when there is none."""
+    sealed: bytes | None = getattr(host, name)
+    return vault.open(sealed, _purpose(host, name)) if sealed is not None else ""
+
+
+def store(vault: Vault, host: Host, given: Mapping[str, str], forget: frozenset[str]) -> list[str]:
+    """Seal what is given anew, drop what is to be forgotten, keep the rest; return the names that changed.
+
+    A new private key without a passphrase drops the old key's; a new passphrase alone must open the
+    key that is kept. An SSH host that is left with neither key nor password signs in by the agent.
+    """
+    changed = []
+    if "private_key" in given:
+        forget |= {"passphrase"}
+    elif given.get("passphrase"):
+        _check_passphrase(vault, host, given["passphrase"])
+    for name in forget - set(given):
+        if getattr(host, name) is not None:
+            setattr(host, name, None)
+            changed.append(name)
+    for name, plain in given.items():
+        setattr(host, name, vault.seal(plain, _purpose(host, name)))
+        changed.append(name)
+    if host.kind == HostKind.SSH and host.private_key is None and host.password is None:
+        host.use_agent = True
+    return sorted(changed)
+
+
+def _check_passphrase(vault: Vault, host: Host, passphrase: str) -> None:
+    key = opened(vault, host, "private_key")
+    if not key:
+        raise Invalid({"passphrase": "There is no private key that this passphrase could open."})
+    if fault := keys.private_key_fault(key, passphrase):
+        raise Invalid({"passphrase": fault.message})
+
+
+def _purpose(host: Host, name: str) -> str:
+    return f"host:{host.id}:{name}"
