@@ -273,6 +273,15 @@ class Access:
             return cli_actor(address) if is_loopback(address) else None
         return self._credentials.by_token(bearer, address)
 
+    def note_bad_bearer(self, bearer: str, address: str) -> None:
+        """Put a bearer that nobody's lookup knew on record."""
+        self._door.note_bad_bearer(bearer, address)
+
+    def has_administrator(self) -> bool:
+        """Tell whether the node is set up."""
+        with self._db.read() as session:
+            return store.other_administrators(session, None) > 0
+
     def report_ended(self) -> None:
         """Close the sockets of sessions and tokens that expired, or that another process ended.
 

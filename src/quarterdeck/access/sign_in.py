@@ -84,6 +84,7 @@ class SignIn:
         self._credentials = credentials
         self._forget = forget
         self._limit = TryLimit(clock)
+        self._bearer_limit = TryLimit(clock)
 
     def by_password(self, name: str, password: str, client: Client) -> str:
         """Return a new session's cookie; raises Unauthenticated or Limited, with the refusal on record."""
@@ -100,6 +101,16 @@ class SignIn:
         if stored and self._passwords.is_outdated(stored):
             self._store_hash(person.id, stored, self._passwords.hash(password))
         return cookie
+
+    def note_bad_bearer(self, bearer: str, address: str) -> None:
+        """Put a refused token on record, with the reason that its owner needs; a flood only in part."""
+        if self._bearer_limit.take(address):
+            return
+        now = self._clock.now()
+        with self._db.read() as session:
+            label, reason = store.fault_of_token(session, token_digest(bearer), now)
+        nobody, detail = Client(address).nobody, {"reason": reason}
+        self._history.event(nobody, "token.refused", label, detail=detail, essential=True)
 
     def confirm(self, person_id: str, password: str, address: str) -> str:
         """Ask somebody who is signed in for the password again; returns its stored form. Raises Invalid."""

@@ -94,6 +94,22 @@ def credentials_over(session: Session, since: datetime, now: datetime) -> list[s
     return [*session.scalars(sessions), *session.scalars(tokens)]
 
 
+def fault_of_token(session: Session, digest: str, now: datetime) -> tuple[str, str]:
+    """Return which token this is, as an object of the history, and why it counts no more."""
+    query = select(Token, Person).join(Person, Person.id == Token.person_id).where(Token.digest == digest)
+    found = session.execute(query).one_or_none()
+    if found is None:
+        return "", "unknown"
+    token, person = found
+    if token.revoked_at is not None:
+        reason = f"revoked: {token.revoked_reason}"
+    elif person.disabled_at is not None:
+        reason = "person disabled"
+    else:
+        reason = "expired" if token.expires_at and token.expires_at <= now else "not valid here"
+    return f"token:{person.name}/{token.label}", reason
+
+
 def usable_link(session: Session, digest: str, now: datetime) -> SignInLink | None:
     """Return a link that is neither used nor expired."""
     query = select(SignInLink).where(
