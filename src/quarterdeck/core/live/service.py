@@ -1,0 +1,299 @@
+"""Rooms, who is in them, and publishing to them from any thread."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from quarterdeck.core.actors import Actor, ActorKind, Role
+from quarterdeck.core.asgi import Receive, Scope, Send, send_problem
+from quarterdeck.core.errors import Forbidden, QuarterdeckError
+from quarterdeck.core.live.cheap import CheapManager, GuardedServer
+from quarterdeck.core.live.origin import refusal
+
+logger = logging.getLogger(__name__)
+_library_logger = logging.getLogger(f"{__name__}.library")
+_library_logger.setLevel(logging.ERROR)  # below that it writes every frame
+
+Identify = Callable[[Scope], Actor]
+RoomCheck = Callable[[Actor, str], bool]
+
+CONSOLE: Final = "/console"
+EVERYBODY: Final = "all"
+_MOST_ROOMS: Final = 50
+_MOST_ROOM_NAME: Final = 200
+_MOST_WAITING_NEWS: Final = 10_000
+_MOST_FRAME_BYTES: Final = 64 * 1024
+_SWEEP_SECONDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions:
+    """What a node sets; the times and limits are the library's names and defaults where it has them."""
+
+    public_url: str = ""
+    trusted_proxies: int = 0
+    stock: bool = False
+    ping_interval: float = 25
+    ping_timeout: float = 20
+    queue_limit: int = 1000
+    """Packets that may wait for one viewer before it is dropped."""
+    sweep_seconds: float = _SWEEP_SECONDS
+    """How often credentials are looked at again and unused connections are closed."""
+
+
+@dataclass(slots=True)
+class LiveCounters:
+    """What happened since the start."""
+
+    published: int = 0
+    dropped_news: int = 0
+    dropped_peers: int = 0
+    refused: int = 0
+
+
+@dataclass(slots=True)
+class Viewer:
+    """A connected socket: who it was when it connected, with what, and the rooms that it asked for."""
+
+    actor: Actor
+    scope: Scope
+    rooms: set[str] = field(default_factory=set)
+
+
+class Live:
+    """The Socket.IO side of a node: an ASGI application, and ``publish`` for everyone else."""
+
+    def __init__(self, identify: Identify, options: LiveOptions | None = None) -> None:
+        self._identify = identify
+        self._options = options or LiveOptions()
+        self._checks: dict[str, RoomCheck] = {}
+        self._viewers: dict[str, Viewer] = {}
+        self._news: deque[tuple[str, dict[str, Any], str]] = deque()
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.counters = LiveCounters()
+        self.server = self._make_server()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reason = refusal(
+            scope, public_url=self._options.public_url, trusted_proxies=self._options.trusted_proxies
+        )
+        if not reason:
+            await self.server.handle_request(scope, receive, send)
+            return
+        self.counters.refused += 1
+        logger.warning("a socket is refused: %s", reason)
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await send_problem(send, Forbidden(reason))
+
+    @property
+    def sockets(self) -> int:
+        return len(self.server.eio.sockets)
+
+    async def start(self) -> None:
+        """Begin to publish, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._tasks = [asyncio.create_task(self._publish_news()), asyncio.create_task(self._sweep())]
+
+    async def stop(self) -> None:
+        """Let every connection go; long polls are answered."""
+        self._loop = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for socket in list(self.server.eio.sockets.values()):
+            socket.queue.put_nowait(None)
+        await self.server.shutdown()
+
+    def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
+        """Send news to a room, from any thread; in the order of the calls, and without waiting.
+
+        Before the node has started and after it has stopped nobody can be listening: the news is let go.
+        """
+        loop = self._loop
+        if loop is None:
+            return
+        with self._lock:
+            if len(self._news) >= _MOST_WAITING_NEWS:
+                self.counters.dropped_news += 1
+                return
+            self._news.append((event, data, room))
+        self.counters.published += 1
+        self._on_loop(loop, self._wake.set)
+
+    def allow_room(self, prefix: str, check: RoomCheck) -> None:
+        """Let those join rooms named ``prefix`` or ``prefix:…`` for whom ``check(actor, room)`` is true.
+
+        The check runs in a thread, so it may ask the database. Rooms without a check can't be joined.
+        """
+        self._checks[prefix.rstrip(":")] = check
+
+    def disconnect_actor(self, credential_id: str) -> None:
+        """End the sockets of a session or token that has ended; from any thread."""
+        loop = self._loop
+        if loop is not None:
+            self._on_loop(loop, lambda: self._tasks.append(loop.create_task(self._disconnect(credential_id))))
+
+    def _make_server(self) -> GuardedServer:
+        options = self._options
+        server = GuardedServer(
+            client_manager=None if options.stock else CheapManager(),
+            async_mode="asgi",
+            cors_allowed_origins=[],  # judged before, in origin.py; the library's answers would allow reading
+            async_handlers=False,  # one event of a client at a time: a flood of them waits in its socket
+            namespaces=[CONSOLE],
+            ping_interval=options.ping_interval,
+            ping_timeout=options.ping_timeout,
+            max_http_buffer_size=_MOST_FRAME_BYTES,
+            logger=_library_logger,
+            engineio_logger=_library_logger,
+        )
+        server.is_stock = options.stock
+        server.queue_limit = options.queue_limit
+        server.on_drop = self._note_drop
+        server.on("connect", self._connect, namespace=CONSOLE)
+        server.on("disconnect", self._forget, namespace=CONSOLE)
+        server.on("room:join", self._join, namespace=CONSOLE)
+        server.on("room:leave", self._leave, namespace=CONSOLE)
+        return server
+
+    async def _connect(self, sid: str, environ: dict[str, Any], _auth: object = None) -> bool:
+        scope = environ["asgi.scope"]
+        actor = await self._actor_of(scope)
+        if actor is None:
+            return False
+        self._viewers[sid] = Viewer(actor, scope)
+        for room in _own_rooms(actor):
+            await self.server.enter_room(sid, room, namespace=CONSOLE)
+        return True
+
+    async def _forget(self, sid: str, *_reason: object) -> None:
+        self._viewers.pop(sid, None)
+
+    async def _join(self, sid: str, *arguments: object) -> dict[str, object]:
+        viewer, room = self._viewers.get(sid), _room_in(arguments)
+        if viewer is None or room is None:
+            return {"ok": False, "error": "Name the room as {room: …}."}
+        if room not in viewer.rooms and len(viewer.rooms) >= _MOST_ROOMS:
+            return {"ok": False, "error": f"At most {_MOST_ROOMS} rooms; leave one first."}
+        if not await self._may_join(viewer.actor, room):
+            return {"ok": False, "error": "There is no such room, or it is not open to you."}
+        if sid in self._viewers:  # the client may have left meanwhile
+            viewer.rooms.add(room)
+            await self.server.enter_room(sid, room, namespace=CONSOLE)
+        return {"ok": True}
+
+    async def _leave(self, sid: str, *arguments: object) -> dict[str, object]:
+        viewer, room = self._viewers.get(sid), _room_in(arguments)
+        if viewer is None or room not in viewer.rooms:
+            return {"ok": False, "error": "You are not in that room."}
+        viewer.rooms.discard(room)
+        await self.server.leave_room(sid, room, namespace=CONSOLE)
+        return {"ok": True}
+
+    async def _may_join(self, actor: Actor, room: str) -> bool:
+        check = self._checks.get(room.partition(":")[0])
+        if check is None:
+            return False
+        try:
+            return await asyncio.to_thread(check, actor, room)
+        except QuarterdeckError:  # a room of something that is absent or hidden
+            return False
+
+    async def _actor_of(self, scope: Scope) -> Actor | None:
+        """Return who shows these credentials now, or None for nobody."""
+        try:
+            actor = await asyncio.to_thread(self._identify, scope)
+        except QuarterdeckError:
+            return None
+        return None if actor.kind is ActorKind.NOBODY else actor
+
+    async def _publish_news(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._news:
+                event, data, room = self._news.popleft()
+                try:
+                    await self.server.emit(event, data, room=room, namespace=CONSOLE)
+                except Exception:  # the top of a loop that must go on: one event that JSON can't say
+                    logger.exception("the event %s could not be published", event)
+
+    async def _disconnect(self, credential_id: str) -> None:
+        for sid, viewer in list(self._viewers.items()):
+            if viewer.actor.credential_id == credential_id:
+                await self.server.disconnect(sid, namespace=CONSOLE)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.sweep_seconds)
+            try:
+                self._tasks = [task for task in self._tasks if not task.done()]
+                await self._end_unused()
+                await self._check_credentials()
+            except Exception:  # the top of a loop that must go on
+                logger.exception("looking after the sockets failed")
+
+    async def _end_unused(self) -> None:
+        """Close connections that never joined a namespace, or whose session was ended."""
+        oldest = time.monotonic() - self._options.sweep_seconds
+        for eio_sid, environ in list(self.server.environ.items()):
+            is_used = any(
+                self.server.manager.sid_from_eio_sid(eio_sid, namespace)
+                for namespace in list(self.server.manager.get_namespaces())
+            )
+            if not is_used and environ["quarterdeck.connected_at"] < oldest:
+                await self.server.end_connection(eio_sid)
+
+    async def _check_credentials(self) -> None:
+        """End the sockets whose session or token has expired, or whose owner's role has changed."""
+        by_credential: dict[str, list[str]] = {}
+        for sid, viewer in self._viewers.items():
+            by_credential.setdefault(viewer.actor.credential_id or sid, []).append(sid)
+        for sids in by_credential.values():
+            first = self._viewers.get(sids[0])
+            if first is not None and await self._has_changed(first):
+                for sid in sids:
+                    await self.server.disconnect(sid, namespace=CONSOLE)
+
+    async def _has_changed(self, viewer: Viewer) -> bool:
+        actor = await self._actor_of(viewer.scope)
+        return actor is None or (actor.role, actor.scope) != (viewer.actor.role, viewer.actor.scope)
+
+    def _note_drop(self, reason: str) -> None:
+        self.counters.dropped_peers += 1
+        logger.info("a viewer is dropped: %s", reason)
+
+    def _on_loop(self, loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+        try:
+            loop.call_soon_threadsafe(call)
+        except RuntimeError:  # closed since we looked: the node has ended, and its viewers with it
+            logger.debug("news after the end of the loop")
+
+
+def _own_rooms(actor: Actor) -> list[str]:
+    """Return the rooms that an actor is in without asking: its own, its roles', everybody's."""
+    rooms = [EVERYBODY]
+    if actor.person_id:
+        rooms.append(f"person:{actor.person_id}")
+    if actor.role:
+        roles = list(Role)
+        rooms += [f"role:{role}" for role in roles[: roles.index(actor.role) + 1]]
+    return rooms
+
+
+def _room_in(arguments: tuple[object, ...]) -> str | None:
+    match arguments:
+        case ({"room": str(room)},) if 0 < len(room) <= _MOST_ROOM_NAME:
+            return room
+    return None
