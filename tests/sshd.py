@@ -1,12 +1,10 @@
 """Real OpenSSH servers for tests: Debian's sshd on loopback, with keys made for the occasion.
 
 ``sshd`` starts one and ends it with the test; ``ssh_keys`` are the keys of the people who sign in.
-A test module imports the fixtures that it uses.
 """
 
 import contextlib
 import os
-import pwd
 import secrets
 import shutil
 import socket
@@ -59,7 +57,7 @@ def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> str:
 
 def run(*command: str, **options: Any) -> str:  # Any: options of subprocess.run
     done = subprocess.run(command, check=True, capture_output=True, text=True, **options)
-    return done.stdout
+    return str(done.stdout)
 
 
 @dataclass
@@ -115,7 +113,8 @@ class SshServer:
 
     def sessions(self) -> list[psutil.Process]:
         """Return the processes that serve connections, without those that run commands."""
-        assert self.process
+        if self.process is None:
+            return []
         children = psutil.Process(self.process.pid).children(recursive=True)
         return [child for child in children if _name(child) == "sshd"]
 
@@ -206,7 +205,9 @@ def _account(*command: str) -> None:
     """Change /etc/passwd, waiting for others who do so at the same time."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
     for _ in range(50):
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "PATH": path}, check=False
+        )
         if done.returncode == 0 or "lock" not in done.stderr:
             break
         time.sleep(0.1)
@@ -273,7 +274,3 @@ def sshd(ssh_keys: SshKeys, tmp_path: Path) -> Iterator[StartSshd]:
     for server in servers:
         server.cut()
         server.stop()
-
-
-def shell_of(name: str) -> str:
-    return pwd.getpwnam(name).pw_shell

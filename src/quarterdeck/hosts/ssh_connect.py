@@ -52,25 +52,23 @@ class Connector:
         """
         if not target.host_key:
             raise unconfirmed(target)
-        credentials = await self._credentials(target)
-        return await _within(target, dropped, lambda: self._sign_in(target, tunnel, credentials))
+        keys = [await self._keys.get(target)] if target.private_key else []
+        return await _within(target, dropped, lambda: self._sign_in(target, tunnel, keys))
 
     async def scan(self, target: SshTarget, tunnel: Tunnel) -> HostKey:
         """Read the key that the server shows, without signing in; raises SshError."""
         return await _within(target, lambda: None, lambda: self._read_key(target, tunnel))
 
     async def _sign_in(
-        self, target: SshTarget, tunnel: Tunnel, credentials: dict[str, Any]
+        self, target: SshTarget, tunnel: Tunnel, keys: list[asyncssh.SSHKey]
     ) -> tuple[asyncssh.SSHClientConnection, HostKeyGate]:
         pinned = parse_host_key(target.host_key)
         gate = HostKeyGate()
         try:
             async with self._agent_keys(target) as agent_keys, _transport(target, tunnel) as transport:
-                if agent_keys:
-                    credentials = credentials | {"client_keys": [*credentials["client_keys"], *agent_keys]}
                 connection = await asyncssh.connect(
                     **transport,
-                    **credentials,
+                    **_credentials(target, [*keys, *agent_keys]),
                     options=self._options,
                     config=None,
                     client_factory=lambda: gate,
@@ -96,17 +94,6 @@ class Connector:
             raise SshError(Reason.PROTOCOL, f"{target.place} showed no host key.")
         return HostKey.of(key)
 
-    async def _credentials(self, target: SshTarget) -> dict[str, Any]:  # Any: asyncssh's keyword arguments
-        keys = [await self._keys.get(target)] if target.private_key else []
-        methods = ["publickey"] if keys or target.use_agent else []
-        if target.password:
-            methods += ["password", "keyboard-interactive"]
-        return {
-            "client_keys": keys or None,
-            "password": target.password or None,
-            "preferred_auth": methods or ["none"],
-        }
-
     @contextlib.asynccontextmanager
     async def _agent_keys(self, target: SshTarget) -> AsyncIterator[list[asyncssh.SSHKeyPair]]:
         """Give the agent's keys while they are needed for signing; none when the target uses no agent."""
@@ -127,6 +114,20 @@ class Connector:
         finally:
             agent.close()
             await agent.wait_closed()
+
+
+def _credentials(
+    target: SshTarget, keys: list[asyncssh.SSHKey | asyncssh.SSHKeyPair]
+) -> dict[str, Any]:  # Any: keyword arguments of asyncssh
+    methods = ["publickey"] if keys else []
+    if target.password:
+        methods += ["password", "keyboard-interactive"]
+    return {
+        # None and not an empty list, for which asyncssh would look into the home.
+        "client_keys": keys or None,
+        "password": target.password or None,
+        "preferred_auth": methods or ["none"],
+    }
 
 
 async def _within(target: SshTarget, dropped: Callable[[], None], attempt: Callable[[], Awaitable[T]]) -> T:
