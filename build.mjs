@@ -58,6 +58,14 @@ function refuseDuplicates(files) {
   }
 }
 
+/** Two decimals are a hundredth of a pixel; what more there is only weighs. */
+function round(path) {
+  return path.replace(
+    /\.(\d{3,})/g,
+    (_, digits) => `.${String(Math.min(99, Math.round(digits.slice(0, 3) / 10))).padStart(2, "0")}`,
+  );
+}
+
 /** Icons are named where they are used: `icon("bell")` in a template, `icon="bell"` in Python. */
 function usedIcons() {
   const names = new Set();
@@ -86,7 +94,7 @@ function sprite(names) {
       .replace(/^[\s\S]*?<svg[^>]*>/, "")
       .replace(/<\/svg>\s*$/, "")
       .replace(/\s*\n\s*/g, "");
-    return `<symbol id="${name}" viewBox="0 0 16 16">${body}</symbol>`;
+    return `<symbol id="${name}" viewBox="0 0 16 16">${round(body)}</symbol>`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" fill="currentColor">${symbols.join("")}</svg>\n`;
 }

@@ -7,15 +7,16 @@ from typing import Any
 
 from flask import Flask, Response, request
 
+from quarterdeck.access.identify import SESSION_COOKIE
+from quarterdeck.access.permissions import may
 from quarterdeck.core import web
-from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Role
+from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Role, Scope
 from quarterdeck.core.errors import Busy, Invalid, Limited, Unauthenticated
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import Guard
 from quarterdeck.home import routes
 from quarterdeck.home.service import Figure, Finding, Home
 
-SESSION_COOKIE = "qd_session"
 ORIGIN = "http://localhost"
 CAST = {
     "ada": Role.ADMINISTRATOR,
@@ -23,16 +24,6 @@ CAST = {
     "vera": Role.VIEWER,
     "nils": None,
 }
-_LEAST = {
-    "host.read": Role.VIEWER,
-    "run.read": Role.VIEWER,
-    "history.read": Role.VIEWER,
-    "node.read": Role.VIEWER,
-    "run.start": Role.OPERATOR,
-    "base.write": Role.ADMINISTRATOR,
-    "person.read": Role.ADMINISTRATOR,
-}
-_RANK = list(Role)
 
 
 @dataclass
@@ -54,21 +45,12 @@ class StillClock:
         return self.moment.timestamp()
 
 
-def judge(actor: Actor, verb: str, _object: str = "") -> bool:
-    if actor.kind is ActorKind.NOBODY:
-        return False
-    least = _LEAST.get(verb)
-    if least is None:
-        return verb in ("home.read", "toast.read", "person.self")
-    return actor.role is not None and _RANK.index(actor.role) >= _RANK.index(least)
-
-
 def identify() -> Actor:
     """A request with an Authorization header never honours cookies."""
     if given := request.headers.get("Authorization"):
         if given != "Bearer good":
             raise Unauthenticated("This token is not known.")
-        return Actor(ActorKind.TOKEN, "ada/test", role=Role.ADMINISTRATOR)
+        return Actor(ActorKind.TOKEN, "ada/test", role=Role.ADMINISTRATOR, scope=Scope.ADMIN)
     name = request.cookies.get(SESSION_COOKIE, "").partition(".")[0]
     return Actor(ActorKind.PERSON, name, role=CAST[name], person_id=name) if name in CAST else NOBODY
 
@@ -105,7 +87,7 @@ def make_app(
     count: Callable[[], int] = int,
 ) -> Flask:
     app = Flask("quarterdeck", static_folder=None)
-    edge = web.Edge(identify, judge, lambda *_denied: None, pages.render_error)
+    edge = web.Edge(identify, may, lambda *_denied: None, pages.render_error)
     web.install(app, edge)
     pages.install(
         app,

@@ -96,7 +96,7 @@ CARDS: Final = (
         title="Account",
         text="Your password, the places you are signed in, your API tokens.",
         url="/account",
-        icon="person-gear",
+        icon="person",
         verb="person.self",
     ),
     Card(
@@ -113,7 +113,7 @@ CARDS: Final = (
         text="The remote APIs that tasks may call, with their stored secrets.",
         url="/bases",
         icon="plug",
-        verb="base.write",
+        verb="base.read",
     ),
 )
 

@@ -61,7 +61,7 @@ NAVIGATION: Final = (
     NavLink(title="Hosts", url="/hosts", icon="hdd-stack", verb="host.read"),
     NavLink(title="Runs", url="/runs", icon="play-circle", verb="run.read"),
     NavLink(title="History", url="/history", icon="journal-text", verb="history.read"),
-    NavLink(title="API bases", url="/bases", icon="plug", verb="base.write"),
+    NavLink(title="API bases", url="/bases", icon="plug", verb="base.read"),
     NavLink(title="People", url="/people", icon="people", verb="person.read"),
 )
 
