@@ -3,18 +3,9 @@
 from dataclasses import fields
 from pathlib import Path
 
-from quarterdeck.core.config import Bind, Settings, variable_name
+from quarterdeck.core.config import Settings, setting_text, variable_name
 
 START, END = "<!-- table -->\n", "<!-- end of table -->\n"
-
-
-def default_text(value: object) -> str:
-    """Return a default as one would write it in the environment."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Bind):
-        return f"{value.host}:{value.port}"
-    return str(value).replace(str(Path.home()), "~")
 
 
 def table() -> str:
@@ -23,7 +14,7 @@ def table() -> str:
     for item in fields(Settings):
         names = ", ".join(f"`{name}`" for name in (variable_name(item.name), *item.metadata["aliases"]))
         names = "`SELFSERVICE_TYPE`" if item.name == "node_type" else names
-        default = default_text(item.default)
+        default = setting_text(item.default).replace(str(Path.home()), "~")
         rows.append(f"| {names} | {f'`{default}`' if default else ''} | {item.metadata['about']} |")
     return "\n".join(rows) + "\n"
 

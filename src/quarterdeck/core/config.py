@@ -47,6 +47,9 @@ class Bind:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     @property
     def url(self) -> str:
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
@@ -208,6 +211,23 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
         if text:
             values[item.name] = _convert(variable_name(item.name), item.metadata["read"], text)
     return Settings(**values | {name: value for name, value in overrides.items() if value is not None})
+
+
+def environment_of(settings: Settings, **overrides: str) -> dict[str, str]:
+    """Return the environment of a node started by this one: this one's own, and all settings spelt out."""
+    spelt = {
+        variable_name(item.name): setting_text(getattr(settings, item.name))
+        for item in fields(Settings)
+        if getattr(settings, item.name) != item.default
+    }
+    return {**os.environ, **spelt, **overrides}
+
+
+def setting_text(value: object) -> str:
+    """Return a value as one would write it in the environment."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
 
 
 def variable_name(setting: str) -> str:

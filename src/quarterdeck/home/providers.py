@@ -1,0 +1,98 @@
+"""The figures of the landing page and the answers of the search, asked of each capability's service."""
+
+from collections.abc import Iterable
+
+from quarterdeck.access.permissions import may
+from quarterdeck.access.service import Access
+from quarterdeck.core.actors import Actor
+from quarterdeck.history.service import History
+from quarterdeck.home.service import Figure, Finding, Home
+from quarterdeck.hosts.models import HostState
+from quarterdeck.hosts.service import Hosts
+from quarterdeck.notify.service import Toasts
+from quarterdeck.tasks.service import RunQuery, Runs
+
+
+def make_home(*, hosts: Hosts, runs: Runs, history: History, toasts: Toasts, access: Access) -> Home:
+    """Return the landing page's providers."""
+    return Home(
+        figures={
+            "hosts": lambda _actor: _hosts_figure(hosts),
+            "runs": lambda _actor: _runs_figure(runs),
+            "start": lambda _actor: _start_figure(runs),
+            "history": lambda _actor: _history_figure(history),
+            "toasts": lambda actor: _toasts_figure(toasts, actor),
+            "people": lambda _actor: Figure("may sign in", str(_active_people(access))),
+            "bases": lambda _actor: Figure("registered", str(len(hosts.bases.list_bases()))),
+            "account": lambda actor: _account_figure(access, actor),
+        },
+        summary=lambda actor: _summary(hosts, runs, actor),
+        searches=(
+            lambda actor, text: _find_hosts(hosts, actor, text),
+            lambda actor, text: _find_runs(runs, actor, text),
+        ),
+    )
+
+
+def _hosts_figure(hosts: Hosts) -> Figure:
+    counts = hosts.counts()
+    well = counts.states.get(HostState.WELL, 0)
+    lost = counts.states.get(HostState.LOST, 0)
+    label = f"well, {lost} lost" if lost else "well"
+    return Figure(label, f"{well} of {counts.total}", "danger" if lost else "success")
+
+
+def _runs_figure(runs: Runs) -> Figure:
+    active = runs.counts().active
+    return Figure("running now", str(active), "active" if active else "")
+
+
+def _start_figure(runs: Runs) -> Figure:
+    return Figure("runs today", str(runs.counts().today))
+
+
+def _history_figure(history: History) -> Figure:
+    today = history.today()
+    label = f"actions today, {today.denied:,} denied" if today.denied else "actions today"
+    return Figure(label, f"{today.actions:,}")
+
+
+def _toasts_figure(toasts: Toasts, actor: Actor) -> Figure:
+    unread = toasts.unread_count(actor)
+    return Figure("unread", str(unread), "active" if unread else "")
+
+
+def _active_people(access: Access) -> int:
+    return sum(person.disabled_at is None for person in access.list_people())
+
+
+def _account_figure(access: Access, actor: Actor) -> Figure:
+    sessions = len(access.sessions_of(actor.person_id)) if actor.person_id else 0
+    return Figure("place signed in" if sessions == 1 else "places signed in", str(sessions))
+
+
+def _summary(hosts: Hosts, runs: Runs, actor: Actor) -> Figure:
+    """Return how things stand in one sentence; nothing that the actor may not read."""
+    if not may(actor, "host.read"):
+        return Figure("Welcome aboard", "An administrator gives you a role; then hosts and runs appear here.")
+    lost = hosts.counts().states.get(HostState.LOST, 0)
+    if lost:
+        verb = "host needs" if lost == 1 else "hosts need"
+        return Figure(f"{lost} {verb} a look", "They no longer answer; the list says why.", "danger")
+    failed = runs.counts().failed_today
+    if failed:
+        what = "run" if failed == 1 else "runs"
+        return Figure("All hosts answer", f"{failed} {what} did not succeed today.", "warning")
+    return Figure("All is well", "Every host that was asked has answered.", "success")
+
+
+def _find_hosts(hosts: Hosts, actor: Actor, text: str) -> Iterable[Finding]:
+    if may(actor, "host.read"):
+        for host in hosts.list_hosts(q=text, limit=20):
+            yield Finding("Hosts", host.name, f"/hosts/{host.name}", host.address)
+
+
+def _find_runs(runs: Runs, actor: Actor, text: str) -> Iterable[Finding]:
+    if may(actor, "run.read"):
+        for run in runs.list_runs(RunQuery(q=text, limit=20)).runs:
+            yield Finding("Runs", run.title, f"/runs/{run.id}", f"{run.state} on {run.targets}")

@@ -1,0 +1,277 @@
+"""The master: the web app with its list of blueprints, and the ASGI application around it."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from functools import cached_property
+from typing import Any, Final
+
+from apiflask import APIFlask
+from apiflask.exceptions import HTTPError
+from flask import Blueprint, Response
+from pydantic import ValidationError
+
+import quarterdeck.access.api
+import quarterdeck.access.routes
+import quarterdeck.history.api
+import quarterdeck.history.routes
+import quarterdeck.home.routes
+import quarterdeck.hosts.api
+import quarterdeck.hosts.live
+import quarterdeck.hosts.routes
+import quarterdeck.notify.api
+import quarterdeck.notify.routes
+import quarterdeck.tasks.api
+import quarterdeck.tasks.live
+import quarterdeck.tasks.node_api
+import quarterdeck.tasks.routes
+from quarterdeck import __version__
+from quarterdeck.access.identify import SESSION_COOKIE, Identify
+from quarterdeck.access.permissions import may
+from quarterdeck.core import web
+from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Role
+from quarterdeck.core.asgi import Scope
+from quarterdeck.core.bridge import Bridge
+from quarterdeck.core.config import Settings
+from quarterdeck.core.dispatch import Dispatcher, healthz, readyz
+from quarterdeck.core.errors import Forbidden, Invalid, QuarterdeckError
+from quarterdeck.core.forms import field_messages
+from quarterdeck.core.live.service import Live, LiveOptions
+from quarterdeck.core.metrics import Metrics
+from quarterdeck.core.peer import peer_of
+from quarterdeck.core.security import key_file
+from quarterdeck.core.ui import pages
+from quarterdeck.core.ui.guard import Guard
+from quarterdeck.history.peers import PeerBook
+from quarterdeck.history.service import History
+from quarterdeck.home.providers import make_home
+from quarterdeck.hosts.bootstrap import ensure_own_hosts
+from quarterdeck.hosts.health import HealthWatch
+from quarterdeck.hosts.peers import WorkerPeers
+from quarterdeck.parts import MASTER_NAME, Parts
+
+logger = logging.getLogger(__name__)
+
+_REPORT_SECONDS: Final = 1.0
+_MOST_FORM_PARTS: Final = 2_000
+
+
+class MasterParts(Parts):
+    """The parts of a master that serves: news reach the sockets, and sessions that end close them."""
+
+    @cached_property
+    def identify(self) -> Identify:
+        return Identify(self.access, self._worker_actor)
+
+    @cached_property
+    def live(self) -> Live:
+        options = LiveOptions(
+            public_url=self.settings.public_url,
+            trusted_proxies=self.settings.trusted_proxies,
+            stock=self.settings.stock_socketio,
+        )
+        return Live(self._identify_scope, options)
+
+    @cached_property
+    def watch(self) -> HealthWatch:
+        return HealthWatch(
+            self.hosts, self.history, self.clock, self.settings, publish=self.publish, announce=self._announce
+        )
+
+    def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
+        self.live.publish(event, data, room=room)
+
+    def end_sockets(self, credential_ids: list[str]) -> None:
+        for credential_id in credential_ids:
+            self.live.disconnect_actor(credential_id)
+
+    def _announce(self, text: str, level: str, link: str) -> None:
+        self.toasts.send(SYSTEM, text, level=level, role=Role.OPERATOR, link=link)
+
+    def _worker_actor(self, bearer: str, address: str) -> Actor | None:
+        worker = self.hosts.worker_by_token(bearer)
+        return Actor(ActorKind.NODE, worker.name, address, credential_id=worker.id) if worker else None
+
+    def _identify_scope(self, scope: Scope) -> Actor:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        peer = peer_of(scope, self.settings.trusted_proxies)
+        return self.identify.identify_headers(headers, peer.address)
+
+
+def create_asgi(settings: Settings) -> Dispatcher:
+    """Make a master: nothing runs before the server starts it."""
+    parts = MasterParts(settings)
+    app = create_app(parts)
+    metrics = _metrics(parts)
+    web.provide(app, metrics)
+    bridge = Bridge(
+        app,
+        threads=settings.threads,
+        body_bytes=settings.body_megabytes * 1_000_000,
+        trusted_proxies=settings.trusted_proxies,
+    )
+    background = Background()
+
+    async def start() -> None:
+        await parts.live.start()
+        await asyncio.to_thread(_prepare, parts)
+        await parts.runs.recover()
+        background.keep(parts.watch.run())
+        background.keep(metrics.watch_loop())
+        background.keep(_every(_REPORT_SECONDS, parts.access.report_ended))
+
+    async def end() -> None:
+        background.cancel()
+        await parts.runs.stop()
+        await parts.watch.save()
+        await parts.pool.close()
+        parts.history.close()
+
+    checks = {"history": parts.history.is_writable, "database": parts.db.is_ready}
+    return Dispatcher(
+        bridge,
+        loop=parts.loop,
+        sockets=parts.live,
+        hot={"/healthz": healthz, "/readyz": readyz(checks)},
+        startup=[start],
+        stopping=[parts.live.stop],
+        shutdown=[end],
+    )
+
+
+def create_app(parts: MasterParts) -> APIFlask:
+    """Make the web app: the frame, then each capability's pages and JSON."""
+    app = APIFlask(
+        __name__,
+        title="Quarterdeck",
+        version=__version__,
+        static_folder=None,
+        docs_path=None,
+        spec_path="/api/openapi.json",
+        json_errors=False,
+    )
+    app.config.update(OPENAPI_VERSION="3.1.0", MAX_FORM_PARTS=_MOST_FORM_PARTS)
+    web.install(app, web.Edge(parts.identify, may, parts.history.denied, pages.render_error))
+    app.error_processor(_bad_input)
+    pages.install(
+        app,
+        pages.Pages(
+            guard=Guard(
+                key_file(parts.settings.home / "keys" / "web.key"), SESSION_COOKIE, parts.settings.public_url
+            ),
+            clock=parts.clock,
+            node_name=MASTER_NAME,
+            waiting_toasts=quarterdeck.notify.routes.waiting_toasts,
+            toast_count=quarterdeck.notify.routes.toast_count,
+        ),
+    )
+    home = make_home(
+        hosts=parts.hosts,
+        runs=parts.runs,
+        history=parts.history,
+        toasts=parts.toasts,
+        access=parts.access,
+    )
+    peers = PeerBook(WorkerPeers(parts.hosts, parts.history))
+    web.provide(
+        app, parts.history, parts.access, parts.toasts, parts.hosts, parts.runs, peers, home, parts.settings
+    )
+    for module in (
+        quarterdeck.home.routes,
+        quarterdeck.access.routes,
+        quarterdeck.access.api,
+        quarterdeck.history.routes,
+        quarterdeck.history.api,
+        quarterdeck.notify.routes,
+        quarterdeck.notify.api,
+        quarterdeck.hosts.routes,
+        quarterdeck.hosts.api,
+        quarterdeck.tasks.routes,
+        quarterdeck.tasks.api,
+        quarterdeck.tasks.node_api,
+    ):
+        app.register_blueprint(module.blueprint)
+    quarterdeck.hosts.live.register(parts.live)
+    quarterdeck.tasks.live.register(parts.live)
+    app.register_blueprint(_node_blueprint())
+    web.allow("home.read")(app.view_functions["openapi.spec"])
+    return app
+
+
+def _node_blueprint() -> Blueprint:
+    blueprint = Blueprint("node", __name__)
+
+    @blueprint.get("/metrics")
+    @web.allow("metrics.read")
+    def metrics() -> Response:
+        return Response(web.part(Metrics).render(), content_type=Metrics.content_type)
+
+    @blueprint.post("/shutdown")
+    @web.allow("node.shutdown")
+    def shutdown() -> Response:
+        if web.actor().kind is not ActorKind.TOKEN:
+            raise Forbidden("The node is shut down by an administrator's token only.")
+        web.part(History).event(web.actor(), "node.shutdown", f"node:{MASTER_NAME}", essential=True)
+        # The signal takes the same way out as Ctrl-C; the answer is sent before the server closes.
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Response('{"status":"stopping"}', 202, mimetype="application/json")
+
+    return blueprint
+
+
+def _bad_input(error: HTTPError) -> Response:
+    """Turn APIFlask's own errors (bad fields, no JSON at all) into the problem documents of the rest."""
+    if error.status_code != Invalid.status:
+        return web.answer_error(QuarterdeckError(error.message))
+    if isinstance(cause := error.__context__, ValidationError):
+        return web.answer_error(Invalid(field_messages(cause)))
+    fields = {name: texts[0] for part in error.detail.values() for name, texts in part.items()}
+    return web.answer_error(Invalid(fields))
+
+
+def _metrics(parts: MasterParts) -> Metrics:
+    metrics = Metrics()
+    live = parts.live
+    metrics.add_gauge("quarterdeck_sockets", "Open sockets.", lambda: live.sockets)
+    metrics.add_gauge("quarterdeck_runs_active", "Runs under way.", lambda: parts.runs.counts().active)
+    metrics.add_counter("quarterdeck_news", "Live news published.", lambda: live.counters.published)
+    metrics.add_counter("quarterdeck_sockets_dropped", "Slow sockets.", lambda: live.counters.dropped_peers)
+    return metrics
+
+
+def _prepare(parts: MasterParts) -> None:
+    """List this machine's own nodes, and invite the first administrator."""
+    ensure_own_hosts(parts.hosts, parts.settings, own_worker=parts.worker_home)
+    if path := parts.access.first_sign_in_link():
+        url = parts.settings.public_url or parts.settings.bind.url
+        # To the terminal and not to the log: whoever has the link becomes the administrator.
+        sys.stderr.write(
+            f"\nOpen this link once to make the first account:\n\n  {url}{path}\n\n"
+        )
+        sys.stderr.flush()
+
+
+async def _every(seconds: float, call: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await asyncio.to_thread(call)
+        except Exception:
+            logger.exception("%s failed; it is tried again", call.__qualname__)
+
+
+class Background:
+    """The tasks that run as long as the node does."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.add(asyncio.get_running_loop().create_task(work))
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()

@@ -1,0 +1,115 @@
+"""The running parts of a master: each made on first use, from the settings and the parts below it.
+
+The web app and the command line stand on the same ones; which of them a command needs, it makes.
+"""
+
+import getpass
+import socket
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from quarterdeck.access.service import Access
+from quarterdeck.core.actors import Actor, ActorKind, Role
+from quarterdeck.core.clock import Clock, SystemClock
+from quarterdeck.core.config import Settings
+from quarterdeck.core.db import Database
+from quarterdeck.core.loop import Loop
+from quarterdeck.core.migrations import migrate
+from quarterdeck.core.security import key_file, private_directory
+from quarterdeck.core.vault import Vault
+from quarterdeck.history.service import History
+from quarterdeck.hosts.service import Hosts
+from quarterdeck.hosts.ssh import SshPool
+from quarterdeck.notify.service import Toasts
+from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.service import Runs
+
+MASTER_NAME = "master"
+
+
+class Parts:
+    """What a master is made of. ``publish`` and ``end_sockets`` do nothing where no socket server runs."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.loop = Loop()
+        private_directory(settings.home)
+
+    def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
+        """Tell the viewers of a room; the master that serves sockets overrides this."""
+
+    def end_sockets(self, credential_ids: list[str]) -> None:
+        """End the sockets of these sessions and tokens; see ``publish``."""
+
+    @property
+    def worker_home(self) -> Path:
+        """The home of the worker that `quarterdeck up` starts beside the master."""
+        return self.settings.home / "worker"
+
+    @cached_property
+    def actor(self) -> Actor:
+        """Whoever uses the command line: with access to the home, all of it is open anyway."""
+        return Actor(
+            ActorKind.SYSTEM,
+            f"cli:{getpass.getuser()}",
+            address=socket.gethostname(),
+            role=Role.ADMINISTRATOR,
+        )
+
+    @cached_property
+    def history(self) -> History:
+        return History(
+            self.settings.home / "history",
+            key=self._key("history"),
+            node=MASTER_NAME,
+            clock=self.clock,
+            segment_bytes=self.settings.history_segment_megabytes * 1_000_000,
+        )
+
+    @cached_property
+    def db(self) -> Database:
+        database = Database(self.settings.database)
+        migrate(database, self.settings.home / "migration.lock")
+        return database
+
+    @cached_property
+    def vault(self) -> Vault:
+        return Vault(self._key("secret"))
+
+    @cached_property
+    def access(self) -> Access:
+        return Access(self.db, self.history, self.clock, self.settings, self.end_sockets)
+
+    @cached_property
+    def toasts(self) -> Toasts:
+        return Toasts(self.db, self.history, self.publish, self.clock)
+
+    @cached_property
+    def pool(self) -> SshPool:
+        return SshPool(exchange=self.settings.ssh_key_exchange, clock=self.clock)
+
+    @cached_property
+    def hosts(self) -> Hosts:
+        return Hosts(
+            self.db, self.history, self.vault, self.clock, self.publish, self.pool, self.loop, self.settings
+        )
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(
+            db=self.db,
+            history=self.history,
+            hosts=self.hosts,
+            toasts=self.toasts,
+            output=OutputStore(self.settings.home / "runs"),
+            pool=self.pool,
+            clock=self.clock,
+            settings=self.settings,
+            loop=self.loop,
+            publish=self.publish,
+        )
+
+    def _key(self, name: str) -> bytes:
+        return key_file(self.settings.home / "keys" / f"{name}.key")
