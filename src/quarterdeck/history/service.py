@@ -196,7 +196,7 @@ class History:
             )
 
     def note_witness(self, peer: str, head: str, seq: int = 0) -> None:
-        """Write down the end of another node's chain, which then can't be rewritten unnoticed. Never waits."""
+        """Write down the end of another node's chain, so that it can't be rewritten unseen; never waits."""
         if head and self._seen_heads.get(peer) != head:
             self._seen_heads[peer] = head
             record = _record(Kind.EVENT, SYSTEM, WITNESS, f"node:{peer}", {"head": head, "seq": seq})
@@ -324,7 +324,7 @@ def _record(kind: Kind, actor: Actor, action: str, object_: str, detail: Detail 
 
 def _outcome(intent: Entry, ok: bool, detail: Detail | None) -> Record:
     """Return the outcome's record; what it is found by (host, run) is taken over from the intent."""
-    known = {name: intent.detail[name] for name in _MEANINGFUL if name in intent.detail}
+    known: dict[str, Any] = {name: intent.detail[name] for name in _MEANINGFUL if name in intent.detail}
     result = {"result": "ok" if ok else "failed"}
     told: dict[str, Any] = {**result, **known, **kept_detail(detail), **result}
     return Record(
