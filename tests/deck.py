@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,13 +28,10 @@ def free_port() -> int:
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 15) -> None:
     """Poll until ready, or fail with what was waited for."""
     deadline = time.monotonic() + seconds
-    pause = socket.socketpair()[0]  # a timed read of a silent socket: waiting without busy polling
-    pause.settimeout(0.02)
-    with pause:
-        while not ready():
-            assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-            with contextlib.suppress(TimeoutError):
-                pause.recv(1)
+    pause = threading.Event()  # never set: a timed wait without busy polling
+    while not ready():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        pause.wait(0.02)
 
 
 class Deck:

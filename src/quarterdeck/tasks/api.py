@@ -12,20 +12,19 @@ from pydantic import BaseModel, Field
 from quarterdeck.core import web
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.forms import Form
-from quarterdeck.tasks.forms import RunBody, start_of
+from quarterdeck.tasks.forms import RunBody, RunListQuery, start_of
 from quarterdeck.tasks.output_answer import Asked, answer_output, stream_named
-from quarterdeck.tasks.records import PAGE_SIZE, RunHostRecord, RunQuery, RunRecord
+from quarterdeck.tasks.records import RunHostRecord, RunQuery, RunRecord
 from quarterdeck.tasks.service import LONGEST_WAIT_SECONDS, Runs
 from quarterdeck.tasks.states import RunState
 
 blueprint = APIBlueprint("runs_api", __name__, url_prefix="/api/v1", tag="Runs")
 
 Json = dict[str, Any]  # Any: JSON
-StateName = Literal["", "active"] | RunState
 
 
 class RunHostOut(BaseModel):
-    """What a run did on one host. ``gone`` is the proof of a cancel: all processes gone, some left, or unknown."""
+    """What a run did on one host. ``gone``, after a cancel: all is gone, some of it is left, or null."""
 
     name: str
     kind: str
@@ -71,18 +70,6 @@ class RunListOut(BaseModel):
 
     runs: list[RunSummaryOut]
     next_cursor: str | None
-
-
-class RunListQuery(Form):
-    """Filters of the list; ``state`` may also be ``active``."""
-
-    state: StateName = ""
-    actor: Annotated[str, Field(max_length=160)] = ""
-    host: Annotated[str, Field(max_length=100)] = ""
-    kind: Literal["", "command", "call", "builtin"] = ""
-    q: Annotated[str, Field(max_length=200)] = ""
-    cursor: Annotated[str, Field(pattern=r"^[0-9a-z]{26}$|^$")] = ""
-    limit: Annotated[int, Field(ge=1, le=200)] = PAGE_SIZE
 
 
 class WaitQuery(Form):

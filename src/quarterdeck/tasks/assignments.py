@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.history.service import History
 from quarterdeck.hosts.models import HostKind, HostRecord
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.ssh import SshPool
@@ -19,8 +20,8 @@ from quarterdeck.tasks.worker_call import WorkerExecution
 class Assignments:
     """Makes executions; reads addresses and opens secrets, so call it in a thread."""
 
-    def __init__(self, hosts: Hosts, pool: SshPool, output: OutputStore) -> None:
-        self._hosts, self._pool, self._output = hosts, pool, output
+    def __init__(self, hosts: Hosts, pool: SshPool, output: OutputStore, history: History) -> None:
+        self._hosts, self._pool, self._output, self._history = hosts, pool, output, history
 
     def prepare(self, job: Job) -> Mapping[str, Execution | QuarterdeckError]:
         """Return the execution of each host by its id, or why there can be none."""
@@ -44,7 +45,8 @@ class Assignments:
         if part.order is None:
             raise QuarterdeckError(f"{part.host.name} can't run a task of this kind.")
         link = self._hosts.worker_link(part.host)
-        return WorkerExecution(link, part.order, self._output.sizes(job.run_id, part.host.name))
+        seen = self._output.sizes(job.run_id, part.host.name)
+        return WorkerExecution(link, part.order, seen, on_witness=self._history.note_witness)
 
     def _call(self, call: CallTask, part: JobHost) -> Execution:
         if part.host.kind is HostKind.WORKER:

@@ -138,8 +138,11 @@ def _host_row(draft: Draft, number: int, host: HostRecord, order: Order | None) 
     )
 
 
-def orders_of(draft: Draft, master_head: str) -> dict[str, Order]:
-    """Return the order for each worker, by host id. A call is made by the master and needs none."""
+def orders_of(draft: Draft, witness: tuple[str, int]) -> dict[str, Order]:
+    """Return the order for each worker, by host id. A call is made by the master and needs none.
+
+    ``witness`` is the end of the master's history: its hash and number.
+    """
     if isinstance(draft.task, CallTask):
         return {}
     deadline = draft.created_at + timedelta(seconds=draft.timeout_seconds) + _ORDER_LEEWAY
@@ -155,7 +158,8 @@ def orders_of(draft: Draft, master_head: str) -> dict[str, Order]:
                 actor=draft.actor.label,
                 timeout_seconds=draft.timeout_seconds,
                 audience=host.id,
-                master_head=master_head,
+                master_head=witness[0],
+                master_seq=witness[1],
             )
         )
         for host in draft.hosts

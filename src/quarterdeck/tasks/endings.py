@@ -97,7 +97,7 @@ def outcome_detail(run: RunRecord, first: Iterable[RunHostRecord]) -> dict[str, 
     """Return what the history keeps of a run's end: all counts, and the results of so many hosts."""
     return {
         "run": run.id,
-        "result": str(run.state),
+        "state": str(run.state),
         "tally": dict(run.tally),
         "results": [_host_result(host) for host in first],
         "more_hosts": max(0, run.host_count - NAMED_HOSTS),

@@ -9,9 +9,13 @@ from quarterdeck.core.errors import Invalid
 from quarterdeck.core.forms import Form, parse
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTask, Task
 from quarterdeck.tasks.drafts import HIDDEN
+from quarterdeck.tasks.log_view import TAIL_BYTES
+from quarterdeck.tasks.records import PAGE_SIZE
 from quarterdeck.tasks.service import LONGEST_TIMEOUT, StartRun
+from quarterdeck.tasks.states import RunState
 
 PREPARED: Final = "Prepared tasks come with a later version; run a command, a call or a built-in task."
+StateName = Literal["", "active"] | RunState
 ARGUMENT: Final = "arguments."
 """What the form puts before the name of a built-in task's argument."""
 
@@ -46,7 +50,7 @@ class BuiltinBody(Form):
     arguments: Annotated[
         dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=400)]],
         Field(max_length=10),
-    ] = {}
+    ] = Field(default_factory=dict)
 
 
 class PreparedBody(Form):
@@ -60,6 +64,36 @@ class PreparedBody(Form):
 
 
 TaskBody = Annotated[CommandBody | CallBody | BuiltinBody | PreparedBody, Discriminator("kind")]
+
+
+class RunListQuery(Form):
+    """Filters of the list; ``state`` may also be ``active``."""
+
+    state: StateName = ""
+    actor: Annotated[str, Field(max_length=160)] = ""
+    host: Annotated[str, Field(max_length=100)] = ""
+    kind: Literal["", "command", "call", "builtin"] = ""
+    q: Annotated[str, Field(max_length=200)] = ""
+    cursor: Annotated[str, Field(pattern=r"^[0-9a-z]{26}$|^$")] = ""
+    limit: Annotated[int, Field(ge=1, le=200)] = PAGE_SIZE
+
+
+class RunPageQuery(Form):
+    """What the page of a run shows: of its hosts, and of their output."""
+
+    host: Annotated[str, Field(max_length=100)] = ""
+    state: Literal[""] | RunState = ""
+    stream: Literal["", "out", "err"] = ""
+    last: Annotated[int, Field(ge=1024)] = TAIL_BYTES
+    page: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class LogQuery(Form):
+    """How much a page has seen of a host's output."""
+
+    host: Annotated[str, Field(max_length=100)]
+    out: Annotated[int, Field(ge=0)] = 0
+    err: Annotated[int, Field(ge=0)] = 0
 
 
 class RunBody(Form):

@@ -52,21 +52,26 @@ class HostRun:
         self._execution: Execution | None = None
         self._running: asyncio.Task[Result] | None = None
         self._stopped: tuple[RunState, str] | None = None
+        self._stop_ended = asyncio.Event()
+        self._again: asyncio.Task[None] | None = None
 
     @property
     def is_over(self) -> bool:
         return self.state.is_terminal
 
     async def run(self, execution: Execution) -> None:
-        """Run to the end. Raises nothing; every way to fail becomes a state with its message."""
+        """Run to the end; every way to fail becomes a state with its message."""
         if self.is_over:
             return
+        was_cancelling = self.state is RunState.CANCELLING
         self._move(RunState.CONNECTING)
         try:
             with self._output.writer(self.job.run_id, self.host.name) as writer:
                 self._execution = execution
                 self._running = asyncio.ensure_future(execution.run(_Output(self, writer, self._feed)))
-                result = await self._result_in_time()
+                if was_cancelling:
+                    self._cancel_again()
+                result = await self._result_in_time(self._running)
         except QuarterdeckError as error:
             self.failure = error
             result = Result(None, RunState.FAILED, error.message)
@@ -75,18 +80,29 @@ class HostRun:
             result = Result(None, RunState.FAILED, "A fault of Quarterdeck; the log has the details.")
         self.end(result)
 
-    async def _result_in_time(self) -> Result:
-        assert self._running is not None  # noqa: S101 - set by the only caller
-        await asyncio.wait({self._running}, timeout=self._seconds_left())
-        if not self._running.done() and not self._stopped:
-            limit = f"{self.job.timeout_seconds:,} s"
-            await self.stop(RunState.TIMED_OUT, f"It took longer than its limit of {limit} and was stopped.")
+    async def _result_in_time(self, running: asyncio.Task[Result]) -> Result:
         try:
-            return await self._running
+            await asyncio.wait({running}, timeout=self._seconds_left())
+            if not running.done() and not self._stopped:
+                limit = f"{self.job.timeout_seconds:,} s"
+                await self.stop(
+                    RunState.TIMED_OUT, f"It took longer than its limit of {limit} and was stopped."
+                )
+            if self._stopped:
+                await self._stop_ended.wait()
+            return await running
         except asyncio.CancelledError:
             if not self._stopped:
                 raise
             return Result(None, *self._stopped)
+        finally:
+            running.cancel()
+
+    def _cancel_again(self) -> None:
+        """Cancel what was being cancelled when the master ended: its worker may not know of it."""
+        self._again = asyncio.ensure_future(
+            self.stop(RunState.CANCELLED, "Cancelled before the master was restarted.")
+        )
 
     def _seconds_left(self) -> float:
         """Return how long it may still take; a worker keeps the limit itself and is only waited for."""
@@ -110,8 +126,10 @@ class HostRun:
             logger.warning(
                 "the end of run %s on %s is not proved: %s", self.job.run_id, self.host.name, error
             )
-        await asyncio.wait({self._running}, timeout=min(_LET_GO_SECONDS, cancel_seconds))
-        self._running.cancel()
+        finally:
+            await asyncio.wait({self._running}, timeout=min(_LET_GO_SECONDS, cancel_seconds))
+            self._running.cancel()
+            self._stop_ended.set()
 
     def leave(self) -> None:
         """Stop following without touching the task: its worker goes on, and it is taken up again later."""

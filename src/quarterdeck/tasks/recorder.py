@@ -24,8 +24,10 @@ Publish = Callable[..., None]
 """``publish(event, data, room=…)``."""
 
 _GATHER_SECONDS: Final = 0.02
-_NEWS_SECONDS: Final = 0.4
+_RUN_SECONDS: Final = 0.4
 """How often a page hears of one run at most, its end apart."""
+_LIST: Final = "runs"
+_LIST_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 2.0
 
 
@@ -125,21 +127,27 @@ class _News:
         self._latest: dict[str, Columns] = {}
 
     def tell(self, run_id: str, columns: Columns) -> None:
-        news = self._latest.pop(run_id, {}) | columns
-        if run_id in self._resting and news.get("is_active", True):
-            self._latest[run_id] = news
+        self._say(_LIST, {}, rest_seconds=_LIST_SECONDS)
+        self._say(run_id, columns, rest_seconds=_RUN_SECONDS)
+
+    def _say(self, key: str, columns: Columns, *, rest_seconds: float) -> None:
+        news = self._latest.pop(key, {}) | columns
+        if key in self._resting and news.get("is_active", True):
+            self._latest[key] = news
             return
-        self._send(run_id, news)
-        if run_id not in self._resting:
-            timer = asyncio.get_running_loop().call_later(_NEWS_SECONDS, self._rested, run_id)
-            self._resting[run_id] = timer
+        self._send(key, news)
+        if key not in self._resting:
+            timer = asyncio.get_running_loop().call_later(rest_seconds, self._rested, key, rest_seconds)
+            self._resting[key] = timer
 
-    def _rested(self, run_id: str) -> None:
-        self._resting.pop(run_id, None)
-        if run_id in self._latest:
-            self.tell(run_id, {})
+    def _rested(self, key: str, rest_seconds: float) -> None:
+        self._resting.pop(key, None)
+        if key in self._latest:
+            self._say(key, {}, rest_seconds=rest_seconds)
 
-    def _send(self, run_id: str, news: Columns) -> None:
-        data = {"run": run_id, "state": news.get("state"), "tally": news.get("tally")}
-        for room in (f"run:{run_id}", "runs"):
-            self._publish("run:changed", data, room=room)
+    def _send(self, key: str, news: Columns) -> None:
+        if key == _LIST:
+            self._publish("runs:changed", {}, room="runs")
+            return
+        data = {"run": key, "state": news.get("state"), "tally": news.get("tally")}
+        self._publish("run:changed", data, room=f"run:{key}")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import select
 
@@ -12,7 +12,7 @@ from quarterdeck.core.actors import Actor
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.config import Settings
 from quarterdeck.core.db import Database
-from quarterdeck.core.errors import Conflict, Forbidden, Invalid
+from quarterdeck.core.errors import Conflict, Forbidden, Invalid, QuarterdeckError
 from quarterdeck.core.ids import new_id
 from quarterdeck.core.log import request_id
 from quarterdeck.core.loop import Loop
@@ -83,7 +83,7 @@ class Runs:
                 output=output,
                 recorder=recorder,
                 feed=Feed(publish, is_watched),
-                prepare=Assignments(hosts, pool, output).prepare,
+                prepare=Assignments(hosts, pool, output, history).prepare,
                 on_began=self._endings.watch,
                 on_host_end=ContactNotes(hosts).note,
                 on_ended=self._endings.ended,
@@ -158,15 +158,14 @@ class Runs:
         try:
             job = self._insert(with_intent(draft, intent.id))
         except Exception as error:
-            refused = {"run": draft.id, "error": str(error), "result": "refused"}
-            self._history.conclude(intent.id, False, refused)
+            self._history.conclude(intent.id, False, _refusal(draft, error))
             raise
         self._dispatcher.begin(job)
         return self.records.get(draft.id)
 
     def _insert(self, draft: Draft) -> Job:
         """Store the rows unless they would repeat a run under way; both in one transaction."""
-        orders = orders_of(draft, self._history.head())
+        orders = orders_of(draft, self._history.witness())
         young = draft.created_at - timedelta(seconds=self._settings.duplicate_seconds)
         with self._db.write() as session:
             overlap = find_overlap(
@@ -286,6 +285,11 @@ def _faults(wanted: StartRun) -> dict[str, str]:
     if wanted.timeout_seconds is not None and not 1 <= wanted.timeout_seconds <= LONGEST_TIMEOUT:
         faults["timeout_seconds"] = f"From 1 to {LONGEST_TIMEOUT:,} seconds (a week)."
     return faults
+
+
+def _refusal(draft: Draft, error: Exception) -> dict[str, Any]:  # Any: JSON
+    detail = {"run": draft.id, "state": "refused", "error": str(error)}
+    return detail | (error.extra if isinstance(error, QuarterdeckError) else {})
 
 
 def _conflict(overlap: Overlap) -> Conflict:

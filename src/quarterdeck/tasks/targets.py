@@ -9,9 +9,9 @@ from quarterdeck.core.actors import Actor
 from quarterdeck.core.errors import Forbidden, Invalid
 from quarterdeck.hosts.models import BaseRecord, HostKind, HostRecord
 from quarterdeck.protocol.tasks import BuiltinTask, CallTask, CommandTask, Task
+from quarterdeck.tasks.api_call import check_call
 from quarterdeck.tasks.builtins import checked_arguments
 
-METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _READING: Final = ("GET", "HEAD", "OPTIONS")
 _LONGEST_COMMAND: Final = 100_000
 
@@ -36,7 +36,7 @@ def choose_hosts(
             checked_arguments(task.name, task.arguments)
             return _nodes_only(book.resolve(names, tags))
         case CallTask():
-            _check_call(task)
+            _check_call(task, has_bearer=False)
             if task.url.startswith("/"):
                 return _workers_only(actor, task, book.resolve(names, tags))
             return [_host_of_address(book, actor, task, names, tags)]
@@ -61,14 +61,14 @@ def _nodes_only(hosts: list[HostRecord]) -> list[HostRecord]:
     return hosts
 
 
-def _check_call(task: CallTask) -> None:
+def _check_call(task: CallTask, *, has_bearer: bool) -> None:
     faults = {}
-    if task.method.upper() not in METHODS:
-        faults["method"] = f"One of {', '.join(METHODS)}."
     if fault := _address_fault(task.url):
         faults["url"] = fault
-    if fault := _headers_fault(task.headers):
-        faults["headers"] = fault
+    try:
+        check_call(task, has_bearer=has_bearer)
+    except Invalid as error:
+        faults |= error.fields
     if faults:
         raise Invalid(faults)
 
@@ -92,20 +92,12 @@ def _address_fault(url: str) -> str:
     return "Leave out the part after #." if parts.fragment else ""
 
 
-def _headers_fault(headers: dict[str, str]) -> str:
-    for name, value in headers.items():
-        if not name or not name.isascii() or not all(c.isalnum() or c in "-_.!#$%&'*+^`|~" for c in name):
-            return f"“{name[:40]}” can't be the name of a header."
-        if any(ord(character) < 32 and character != "\t" for character in value):
-            return f"The value of {name[:40]} has a control character."
-    return ""
-
-
 def _workers_only(actor: Actor, task: CallTask, hosts: list[HostRecord]) -> list[HostRecord]:
     if others := [host.name for host in hosts if host.kind is not HostKind.WORKER]:
         raise Invalid(
             {"hosts": f"A path is called on workers; {_some(others)} is none. Give a whole address."}
         )
+    check_call(task, has_bearer=True)
     _check_worker_call(actor, task)
     return hosts
 
@@ -116,9 +108,11 @@ def _host_of_address(
     """Return the worker that the address belongs to, or the master, which calls registered bases."""
     chosen = book.resolve(names, tags) if names or tags else []
     host = _worker_at(book, task.url)
+    base = book.base_for(task.url)
+    check_call(task, has_bearer=host is not None or (base is not None and base.has_bearer))
     if host is not None:
         _check_worker_call(actor, task)
-    elif book.base_for(task.url) is None:
+    elif base is None:
         raise Invalid(
             {
                 "url": "This address belongs to no registered API base and to no worker. "

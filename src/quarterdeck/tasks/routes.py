@@ -1,0 +1,234 @@
+"""The pages of runs: the list, the form, and a run with its output."""
+
+import json
+import shlex
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, jsonify, redirect, render_template, request
+
+from quarterdeck.core import web
+from quarterdeck.core.errors import Conflict, Invalid, NotFound
+from quarterdeck.core.forms import parse
+from quarterdeck.hosts.models import HostKind
+from quarterdeck.hosts.service import Hosts
+from quarterdeck.protocol.tasks import Task
+from quarterdeck.tasks.api_call import METHODS
+from quarterdeck.tasks.builtins import BUILTINS
+from quarterdeck.tasks.drafts import as_stored
+from quarterdeck.tasks.forms import LogQuery, RunListQuery, RunPageQuery, page_values, start_of_page
+from quarterdeck.tasks.log_view import LogView, log_view, missed_lines
+from quarterdeck.tasks.output import Sizes
+from quarterdeck.tasks.output_answer import Asked, answer_output, stream_named
+from quarterdeck.tasks.records import RunHostRecord, RunQuery, RunRecord
+from quarterdeck.tasks.service import Runs
+from quarterdeck.tasks.states import RunState
+
+blueprint = Blueprint("runs", __name__, template_folder="templates")
+
+Page = str | Response | tuple[str, int] | Any  # Any: werkzeug's own response of a redirect
+KINDS: Final = (("command", "Command"), ("builtin", "Built-in task"), ("call", "API call"))
+STATES: Final = ("active", *(str(state) for state in RunState))
+_HOSTS_A_PAGE: Final = 100
+_OUTPUTS_A_PAGE: Final = 20
+"""Of a run on more hosts the output is shown for the hosts chosen, not for all at once."""
+_PREVIEW_BYTES: Final = 4096
+
+
+@blueprint.get("/runs")
+@web.allow("run.read")
+def run_list() -> Page:
+    query = parse(RunListQuery, {key: value for key, value in request.args.items() if value})
+    page = web.part(Runs).list_runs(
+        RunQuery(query.state, query.actor, query.host, query.kind, query.q, query.cursor)
+    )
+    values = request.args.to_dict()
+    older = f"/runs?{urlencode(values | {'cursor': page.next_cursor})}" if page.next_cursor else ""
+    is_part = "HX-Request" in request.headers and "HX-History-Restore-Request" not in request.headers
+    return render_template(
+        "tasks/_rows.html" if is_part else "tasks/run_list.html",
+        runs=page.runs,
+        values=values,
+        is_filtered=any(value for key, value in values.items() if key != "cursor"),
+        newest_url=_without_cursor(values) if query.cursor else "",
+        older_url=older,
+        states=STATES,
+        kinds=KINDS,
+    )
+
+
+@blueprint.get("/runs/new")
+@web.allow("run.start")
+def run_new() -> Page:
+    values: dict[str, Any] = {"kind": request.args.get("kind", "command")}
+    chosen, tags = request.args.getlist("host"), request.args.getlist("tag")
+    if again := request.args.get("again"):
+        run = web.part(Runs).get_run(again)
+        values |= page_values(run.task) | {"timeout_seconds": run.timeout_seconds}
+        chosen = chosen or [host.name for host in web.part(Runs).list_hosts(again, state=_state_asked())]
+    values |= {"hosts": chosen, "tags": tags}
+    return _form(values, {})
+
+
+@blueprint.post("/runs")
+@web.allow("run.start")
+def run_start() -> Page:
+    hosts, tags = request.form.getlist("hosts"), request.form.getlist("tags")
+    values = request.form.to_dict() | {"hosts": hosts, "tags": tags}
+    try:
+        run = web.part(Runs).start_run(web.actor(), start_of_page(request.form.to_dict(), hosts, tags))
+    except Invalid as error:
+        return _form(values, error.fields), 422
+    except Conflict as error:
+        return _form(values, {}, conflict=error), 409
+    return redirect(f"/runs/{run.id}#output", 303)
+
+
+@blueprint.get("/runs/<run_id>")
+@web.allow("run.read")
+def run_show(run_id: str) -> Page:
+    web.require("run.read", f"run:{run_id}")
+    query = parse(RunPageQuery, {key: value for key, value in request.args.items() if value})
+    run = web.part(Runs).get_run(run_id)
+    hosts = _hosts_shown(run, query)
+    return render_template(
+        "tasks/run.html",
+        logs=_logs(run, hosts, query),
+        curl=_curl(run),
+        **_standing(run, hosts, query),
+    )
+
+
+@blueprint.get("/runs/<run_id>/standing")
+@web.allow("run.read")
+def run_standing(run_id: str) -> Page:
+    """The part of the page that changes with the run's states."""
+    web.require("run.read", f"run:{run_id}")
+    query = parse(RunPageQuery, {key: value for key, value in request.args.items() if value})
+    run = web.part(Runs).get_run(run_id)
+    return render_template("tasks/_standing.html", **_standing(run, _hosts_shown(run, query), query))
+
+
+@blueprint.get("/runs/<run_id>/lines")
+@web.allow("run.read")
+def run_lines(run_id: str) -> Page:
+    """What a page that is open has not seen yet of one host's output, as JSON."""
+    web.require("run.read", f"run:{run_id}")
+    query = parse(LogQuery, request.args.to_dict())
+    host = web.part(Runs).get_host(run_id, query.host)
+    return jsonify(missed_lines(web.part(Runs).output, run_id, host, Sizes(query.out, query.err)))
+
+
+@blueprint.get("/runs/<run_id>/output")
+@web.allow("run.read")
+def run_output(run_id: str) -> Response:
+    """One stream of one host, as it was printed, to be kept as a file."""
+    web.require("run.read", f"run:{run_id}")
+    host = web.part(Runs).get_host(run_id, request.args.get("host", ""))
+    stream = stream_named(request.args.get("stream", "out"))
+    output = web.part(Runs).output
+    asked = Asked(range_header=request.headers.get("Range", ""))
+    size = output.sizes(run_id, host.name).of(stream)
+    name = f"{run_id}-{host.name}.{stream}.txt"
+    return answer_output(output.path(run_id, host.name, stream), size, asked, download=name)
+
+
+@blueprint.post("/runs/<run_id>/cancel")
+@web.allow("run.cancel")
+def run_cancel(run_id: str) -> Page:
+    web.require("run.cancel", f"run:{run_id}")
+    web.part(Runs).cancel_run(web.actor(), run_id)
+    return redirect(f"/runs/{run_id}#output", 303)
+
+
+def _form(values: dict[str, Any], errors: dict[str, str], conflict: Conflict | None = None) -> str:
+    book = web.part(Hosts)
+    hosts = book.list_hosts()
+    if values["kind"] not in dict(KINDS):
+        raise NotFound("There is no such kind of task.")
+    if values["kind"] != "command":
+        hosts = [host for host in hosts if host.kind is not HostKind.SSH]
+    return render_template(
+        "tasks/run_new.html",
+        values=values,
+        errors=errors,
+        conflict=conflict.extra | {"message": conflict.message} if conflict else None,
+        hosts=hosts,
+        tags=sorted({tag for host in hosts for tag in host.tags}),
+        kinds=KINDS,
+        methods=METHODS,
+        builtins=BUILTINS,
+        bases=book.bases.list_bases() if values["kind"] == "call" else [],
+        keep=urlencode(
+            [("host", name) for name in values["hosts"]] + [("tag", tag) for tag in values["tags"]]
+        ),
+    )
+
+
+def _hosts_shown(run: RunRecord, query: RunPageQuery) -> list[RunHostRecord]:
+    if query.host:
+        return [web.part(Runs).get_host(run.id, query.host)]
+    offset = (query.page - 1) * _HOSTS_A_PAGE
+    return web.part(Runs).list_hosts(run.id, state=query.state, offset=offset, limit=_HOSTS_A_PAGE)
+
+
+def _standing(run: RunRecord, hosts: list[RunHostRecord], query: RunPageQuery) -> dict[str, Any]:
+    runs = web.part(Runs)
+    usual = runs.usual(run, hosts)
+    shown = run.tally.get(query.state, 0) if query.state else run.host_count
+    return {
+        "run": run,
+        "hosts": hosts,
+        "query": query,
+        "usual": usual,
+        "usual_seconds": max((each.typical_seconds for each in usual.values()), default=None),
+        "p95_seconds": max((each.p95_seconds for each in usual.values()), default=None),
+        "is_long": runs.is_long(run, usual),
+        "pages": 1 if query.host else -(-shown // _HOSTS_A_PAGE),
+        "failed": sum(run.tally.get(state, 0) for state in ("failed", "timed-out", "lost", "cancelled")),
+        "task_text": _task_text(run.task),
+    }
+
+
+def _logs(run: RunRecord, hosts: list[RunHostRecord], query: RunPageQuery) -> list[LogView]:
+    """Return the output of the hosts shown: whole for one, a glance at each of several."""
+    output = web.part(Runs).output
+    if len(hosts) == 1:
+        return [log_view(output, run.id, hosts[0], stream=query.stream, tail_bytes=query.last)]
+    return [
+        log_view(output, run.id, host, stream=query.stream, tail_bytes=_PREVIEW_BYTES)
+        for host in hosts[:_OUTPUTS_A_PAGE]
+    ]
+
+
+def _task_text(task: Task) -> str:
+    """Return the task as it was given, over several lines where it has them."""
+    values = page_values(task)
+    if values["kind"] == "command":
+        return values["command"].strip()
+    if values["kind"] == "builtin":
+        arguments = [f"{name.partition('.')[2]}={value}" for name, value in values.items() if "." in name]
+        return " ".join([values["name"], *arguments])
+    head = f"{values['method']} {values['url']}"
+    return "\n".join(filter(None, (head, values["headers"], values["body"][:2000])))
+
+
+def _curl(run: RunRecord) -> str:
+    body = {
+        "task": as_stored(run.task),
+        "hosts": [host.name for host in web.part(Runs).list_hosts(run.id, limit=10)],
+    }
+    url = f"{request.host_url}api/v1/runs"
+    data = shlex.quote(json.dumps(body, ensure_ascii=False))
+    headers = '-H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
+    return f"curl -X POST {url} \\\n  {headers} \\\n  -d {data}"
+
+
+def _state_asked() -> str:
+    state = request.args.get("state", "")
+    return state if state in STATES else ""
+
+
+def _without_cursor(values: dict[str, str]) -> str:
+    rest = {key: value for key, value in values.items() if value and key != "cursor"}
+    return f"/runs?{urlencode(rest)}" if rest else "/runs"

@@ -1,0 +1,141 @@
+"""A master's running parts without its web server: a real database, history and loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quarterdeck.core.actors import Actor, ActorKind, Role
+from quarterdeck.core.config import Settings
+from quarterdeck.core.db import Base, Database
+from quarterdeck.hosts.drafts import HostDraft
+from quarterdeck.hosts.models import HostKind
+from quarterdeck.parts import Parts
+from quarterdeck.protocol.tasks import CommandTask
+from quarterdeck.tasks.records import RunRecord
+from quarterdeck.tasks.service import StartRun
+
+ADA = Actor(ActorKind.PERSON, "ada", "192.0.2.7", Role.ADMINISTRATOR, person_id="p" * 26)
+OSKAR = Actor(ActorKind.PERSON, "oskar", "192.0.2.8", Role.OPERATOR, person_id="q" * 26)
+
+
+class News:
+    """What was published, to be read by tests."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any], str]] = []
+
+    def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
+        self.events.append((event, data, room))
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [data for name, data, _ in self.events if name == event]
+
+
+class _NodeParts(Parts):
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.news = News()
+
+    @cached_property
+    def db(self) -> Database:
+        database = Database(self.settings.database)
+        Base.metadata.create_all(database.engine)
+        return database
+
+    def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
+        self.news.publish(event, data, room=room)
+
+
+@dataclass
+class Node:
+    """A started master, as a test drives it from its own thread."""
+
+    parts: _NodeParts
+    loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
+
+    @property
+    def news(self) -> News:
+        return self.parts.news
+
+    def start(self, command: str, *hosts: str, actor: Actor = OSKAR, **more: Any) -> RunRecord:
+        wanted = StartRun(task=CommandTask(command), hosts=hosts or ("master",), **more)
+        return self.parts.runs.start_run(actor, wanted)
+
+    def run(self, command: str, *hosts: str, actor: Actor = OSKAR, **more: Any) -> RunRecord:
+        """Start a command and wait for its end."""
+        return self.end_of(self.start(command, *hosts, actor=actor, **more).id)
+
+    def end_of(self, run_id: str) -> RunRecord:
+        run = self.parts.runs.wait(run_id, 30)
+        assert run.is_over, run
+        return run
+
+    def output(self, run_id: str, host: str = "master", stream: str = "out") -> bytes:
+        from quarterdeck.tasks.executor import Stream
+
+        return self.parts.runs.output.read(run_id, host, Stream(stream))
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.parts.runs.stop(), self.loop).result(10)
+        self.end_loop()
+        self.parts.history.close()
+        self.parts.db.close()
+
+    def end_loop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.run_until_complete(_cancel_rest())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
+
+async def _cancel_rest() -> None:
+    rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+
+
+def start_node(home: Path, *, is_recovering: bool = True, **settings: Any) -> Node:
+    parts = _NodeParts(Settings(home=home, **settings))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    parts.loop.bind(loop)
+    known = {host.name for host in parts.hosts.list_hosts()}
+    if "master" not in known:
+        parts.hosts.add_host(ADA, HostDraft("master", HostKind.MASTER, tags=("own",)))
+    if is_recovering:
+        asyncio.run_coroutine_threadsafe(parts.runs.recover(), loop).result(20)
+    return Node(parts, loop, thread)
+
+
+StartNode = Callable[..., Node]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[StartNode]:
+    """Start masters in one home, one after the other; each is stopped at the end."""
+    nodes: list[Node] = []
+
+    def make(**settings: Any) -> Node:
+        node = start_node(tmp_path / "home", **settings)
+        nodes.append(node)
+        return node
+
+    yield make
+    for node in nodes:
+        if not node.loop.is_closed():
+            node.stop()
+
+
+@pytest.fixture
+def node(start: StartNode) -> Node:
+    return start()
