@@ -9,6 +9,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -231,28 +232,33 @@ def ssh_agent(folder: Path, *private_keys: str) -> Iterator[str]:
         agent.wait(10)
 
 
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """Make a folder that everyone can read, unlike pytest's own; sshd reads keys as who signs in."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def ssh_keys(tmp_path_factory: pytest.TempPathFactory) -> SshKeys:
+def ssh_keys() -> Iterator[SshKeys]:
     if reason := missing_sshd():
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("keys")
-    folder.chmod(0o755)
-    keys = SshKeys(
-        folder,
-        good=make_key(folder / "good"),
-        rsa=make_key(folder / "rsa", kind="rsa"),
-        locked=make_key(folder / "locked", passphrase="open sesame"),
-        passphrase="open sesame",
-        wrong=make_key(folder / "wrong"),
-    )
-    public = [(folder / f"{name}.pub").read_text() for name in ("good", "rsa", "locked")]
-    keys.authorized.write_text("".join(public))
-    for parent in [folder, *folder.parents[:3]]:
-        if parent.stat().st_uid == os.geteuid() and parent.name.startswith("pytest"):
-            parent.chmod(0o755)  # sshd reads authorized_keys as the person who signs in
-    return keys
+    with open_folder() as folder:
+        keys = SshKeys(
+            folder,
+            good=make_key(folder / "good"),
+            rsa=make_key(folder / "rsa", kind="rsa"),
+            locked=make_key(folder / "locked", passphrase="open sesame"),
+            passphrase="open sesame",
+            wrong=make_key(folder / "wrong"),
+        )
+        public = [(folder / f"{name}.pub").read_text() for name in ("good", "rsa", "locked")]
+        keys.authorized.write_text("".join(public))
+        yield keys
 
 
 StartSshd = Callable[..., SshServer]

@@ -39,6 +39,7 @@ CONNECTIONS_A_HOST: Final = 6
 HANDSHAKES_A_HOST: Final = 5
 HANDSHAKES_IN_ALL: Final = 50
 IDLE_SECONDS: Final = 300
+_SESSIONS_BEFORE_RAISE: Final = 32
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,6 @@ class _Line:
     """One connection and how many sessions it carries."""
 
     connection: asyncssh.SSHClientConnection
-    cap: int
     sessions: int = 0
     opened: int = 0
     tunnels: int = 0
@@ -66,6 +66,7 @@ class _Host:
 
     target: SshTarget
     cap: int = SESSIONS_A_CONNECTION
+    ended_well: int = 0
     most_lines: int = CONNECTIONS_A_HOST
     most_openings: int = HANDSHAKES_A_HOST
     lines: list[_Line] = field(default_factory=list)
@@ -74,7 +75,7 @@ class _Host:
 
     def free_line(self) -> _Line | None:
         """Return the fullest connection that has a place left, so that the others can become idle."""
-        free = [line for line in self.lines if line.sessions < min(line.cap, self.cap)]
+        free = [line for line in self.lines if line.sessions < self.cap]
         return max(free, key=lambda line: line.sessions) if free else None
 
     def wants_line(self) -> bool:
@@ -84,6 +85,18 @@ class _Host:
             and len(self.lines) + opening < self.most_lines
             and opening < self.most_openings
         )
+
+    def lower_cap(self, opened: int) -> None:
+        """Ask no more sessions of a connection than the server has open there."""
+        self.cap = max(1, min(self.cap, opened))
+        self.ended_well = 0
+
+    def raise_cap(self) -> None:
+        """After a while without refusals try one session more: the refusal may have been a passing one."""
+        self.ended_well += 1
+        if self.ended_well >= _SESSIONS_BEFORE_RAISE and self.cap < SESSIONS_A_CONNECTION:
+            self.cap += 1
+            self.ended_well = 0
 
     def slow_down(self) -> None:
         """Shake hands one at a time, because the server dropped a connection before sign-in."""
@@ -110,9 +123,8 @@ class Lease:
         self._line.opened += 1
 
     def refused(self) -> bool:
-        """Note that the server refused one more session; returns whether any is open on this connection."""
-        self._line.cap = max(1, self._line.opened)
-        self._host.cap = min(self._host.cap, self._line.cap)
+        """Note that the server refuses one more session; returns whether any is open on this connection."""
+        self._host.lower_cap(self._line.opened)
         return self._line.opened > 0
 
     def become_tunnel(self) -> None:
@@ -130,6 +142,7 @@ class Lease:
         self._ended = True
         if self._opened:
             self._line.opened -= 1
+            self._host.raise_cap()
         self._pool.give_back(self._host, self._line)
 
 
@@ -265,7 +278,7 @@ class SshPool:
             if jump:
                 jump.end_tunnel()
             raise
-        line = _Line(connection, host.cap, idle_since=self._clock.monotonic(), jump=jump)
+        line = _Line(connection, idle_since=self._clock.monotonic(), jump=jump)
         host.lines.append(line)
         gate.on_lost = lambda: self._line_lost(host, line)
         if connection.is_closed():

@@ -1,7 +1,9 @@
 """A command on an SSH host, as bytes that come in and the way it ends."""
 
 import asyncio
+import random
 from collections import deque
+from enum import Enum, auto
 from typing import Final
 
 import asyncssh
@@ -11,7 +13,8 @@ from quarterdeck.hosts.ssh_errors import Reason, SshError, StartUnknown
 from quarterdeck.hosts.ssh_target import SshTarget
 
 HIGH_WATER_BYTES: Final = 256 * 1024
-_OPEN_TRIES: Final = 12
+_REFUSALS: Final = 12
+_REFUSALS_WHEN_UNUSED: Final = 5
 
 
 class Abandoned(Exception):
@@ -129,6 +132,12 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
             self._news.set_result(None)
 
 
+class _Opening(Enum):
+    STARTED = auto()
+    CUT = auto()
+    REFUSED = auto()
+
+
 async def start_command(pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand) -> None:
     """Start a command; a dead connection or a refused session leads to another connection.
 
@@ -136,29 +145,30 @@ async def start_command(pool: SshPool, target: SshTarget, command: str, receiver
     and Abandoned when the receiver was given up in time. To be awaited to its end: giving up is the
     way to stop it.
     """
-    died = False
-    for _ in range(_OPEN_TRIES):
+    cuts = refusals = 0
+    while True:
         lease = await pool.lease(target)
         try:
-            if await _open(lease, command, receiver, target):
-                return
+            opening = await _open(lease, command, receiver, target)
         except BaseException:
             lease.end()
             raise
-        was_cut = lease.connection.is_closed()
+        if opening is _Opening.STARTED:
+            return
+        cuts += opening is _Opening.CUT
+        refusals += opening is _Opening.REFUSED
+        # sshd frees a session's place a moment after the session's end, so one refusal says little.
+        is_used_up = opening is _Opening.REFUSED and refusals > 1 and not lease.refused()
         lease.end()
-        if was_cut and died:
-            break
-        died = died or was_cut
-    if died:
-        raise SshError(
-            Reason.LOST, f"The connection to {target.name} was cut before the command was sent. Try again."
-        )
-    raise _no_session(target)
+        if cuts > 1:
+            raise _cut_before_start(target)
+        if refusals >= (_REFUSALS_WHEN_UNUSED if is_used_up else _REFUSALS):
+            raise _no_session(target)
+        if opening is _Opening.REFUSED:
+            await asyncio.sleep(_pause_seconds(refusals))
 
 
-async def _open(lease: Lease, command: str, receiver: RemoteCommand, target: SshTarget) -> bool:
-    """Return True when the command was started, False when another connection is worth a try."""
+async def _open(lease: Lease, command: str, receiver: RemoteCommand, target: SshTarget) -> _Opening:
     receiver.lent(lease)
     receiver.is_opening = True
     try:
@@ -167,13 +177,22 @@ async def _open(lease: Lease, command: str, receiver: RemoteCommand, target: Ssh
         await asyncio.sleep(0)  # asyncssh notes the end of a connection one turn of the loop after failing
         if receiver.is_sent:
             raise _not_started(lease, target) from error
-        if lease.connection.is_closed() or lease.refused():
-            return False
-        raise _no_session(target) from error
+        return _Opening.CUT if lease.connection.is_closed() else _Opening.REFUSED
     finally:
         receiver.is_opening = False
     channel.write_eof()
-    return True
+    return _Opening.STARTED
+
+
+def _pause_seconds(refusals: int) -> float:
+    longest = 0.05 * 2 ** min(refusals, 4)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, guards nothing
+
+
+def _cut_before_start(target: SshTarget) -> SshError:
+    return SshError(
+        Reason.LOST, f"The connection to {target.name} was cut before the command was sent. Try again."
+    )
 
 
 def _not_started(lease: Lease, target: SshTarget) -> SshError:

@@ -15,7 +15,7 @@ from quarterdeck.hosts.ssh_errors import Reason, SshError, explain, lost_before_
 from quarterdeck.hosts.ssh_options import PrivateKeys, host_key_algorithms, shared_options
 from quarterdeck.hosts.ssh_target import SshTarget
 
-EARLY_DROPS: Final = 8
+EARLY_DROPS: Final = 16
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 1.5
 

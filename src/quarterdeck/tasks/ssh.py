@@ -14,7 +14,7 @@ from quarterdeck.tasks.executor import Result, Sink, Stream
 from quarterdeck.tasks.ssh_shell import Marker, ending_line, running_line
 from quarterdeck.tasks.states import RunState
 
-LONGEST_COMMAND_BYTES: Final = 100_000  # the kernel takes 128 KiB in one argument, quotes included
+LONGEST_LINE_BYTES: Final = 130_000  # Linux takes 128 KiB in one argument
 GRACE_SECONDS: Final = 5.0
 _SILENCE_SECONDS: Final = 5.0
 _MARKER_SECONDS: Final = 5.0
@@ -28,12 +28,11 @@ class SshExecution:
         self, pool: SshPool, target: SshTarget, command: str, *, grace_seconds: float = GRACE_SECONDS
     ) -> None:
         """``grace_seconds`` is the time between asking the command to end and killing it."""
-        _check_command(command)
+        self._mark = secrets.token_hex(16)
+        self._line = _checked_line(self._mark, command)
         self._pool = pool
         self._target = target
-        self._command = command
         self._grace_seconds = grace_seconds
-        self._mark = secrets.token_hex(16)
         self._marker = Marker(self._mark)
         self._marked = asyncio.Event()
         self._remote = RemoteCommand()
@@ -73,8 +72,8 @@ class SshExecution:
         return self._gone
 
     async def _start(self) -> None:
-        line = running_line(self._mark, self._command)
-        self._starting = asyncio.ensure_future(start_command(self._pool, self._target, line, self._remote))
+        start = start_command(self._pool, self._target, self._line, self._remote)
+        self._starting = asyncio.ensure_future(start)
         try:
             # Shielded, because a session that is torn off half-way keeps its place on the connection.
             await asyncio.shield(self._starting)
@@ -180,16 +179,16 @@ class SshExecution:
         return ""
 
 
-def _check_command(command: str) -> None:
-    """Raise Invalid for what no shell can be given."""
+def _checked_line(mark: str, command: str) -> str:
+    """Return the line that runs a command; raises Invalid for what no shell can be given."""
     if not command.strip():
         raise Invalid({"command": "Give a command."})
     if "\0" in command or any("\ud800" <= char <= "\udfff" for char in command):
         raise Invalid({"command": "A command can't contain a NUL or half a character."})
-    if len(command.encode()) > LONGEST_COMMAND_BYTES:
-        raise Invalid(
-            {"command": f"At most {LONGEST_COMMAND_BYTES // 1000} KB are accepted; run a script instead."}
-        )
+    line = running_line(mark, command)
+    if len(line.encode()) > LONGEST_LINE_BYTES:
+        raise Invalid({"command": "The command is too long for a shell's argument. Put it into a script."})
+    return line
 
 
 def _joined(chunks: list[tuple[bool, bytes]]) -> Iterator[tuple[Stream, bytes]]:
