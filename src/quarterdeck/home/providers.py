@@ -39,7 +39,7 @@ def _hosts_figure(hosts: Hosts) -> Figure:
     well = counts.states.get(HostState.WELL, 0)
     lost = counts.states.get(HostState.LOST, 0)
     label = f"well, {lost} lost" if lost else "well"
-    return Figure(label, f"{well} of {counts.total}", "danger" if lost else "success")
+    return Figure(label, f"{well} of {counts.total}", "error" if lost else "success")
 
 
 def _runs_figure(runs: Runs) -> Figure:

@@ -32,6 +32,15 @@ def toast_close(toast_id: str) -> Any:  # Any: werkzeug's own response of a redi
     return redirect(web.safe_path(request.form.get("next"), "/toasts"), 303)
 
 
+@blueprint.post("/toasts/<toast_id>/shown")
+@web.allow("toast.read")
+def toast_shown(toast_id: str) -> Any:
+    """Note that a pushed toast stood on the page, so that the next page does not show it again."""
+    waiting = _toasts().waiting(web.actor())
+    _toasts().mark_shown(web.actor(), [toast.id for toast in waiting if toast.id == toast_id])
+    return "", 204
+
+
 @blueprint.post("/toasts/close-all")
 @web.allow("toast.read")
 def toast_close_all() -> Any:

@@ -1,15 +1,14 @@
 // On every page: htmx with the token of the visit, the keyboard, and the small elements.
 import "htmx.org";
+import "./copy.js";
 import "./keyboard.js";
 import "./menus.js";
 import "./times.js";
 import "./toasts.js";
-import "./copy.js";
-
-const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+import { TOKEN_HEADER } from "./token.js";
 
 document.addEventListener("htmx:config:request", (event) => {
-  event.detail.ctx.request.headers["X-CSRF-Token"] = token;
+  Object.assign(event.detail.ctx.request.headers, TOKEN_HEADER);
 });
 
 document.querySelector("[data-focus]")?.focus();

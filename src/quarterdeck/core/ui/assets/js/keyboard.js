@@ -19,7 +19,7 @@ function awaitPlace() {
 }
 
 function focusSearch(event) {
-  const field = document.querySelector("[data-search], #find");
+  const field = document.querySelector("[data-search]") ?? document.querySelector("#find");
   if (!field?.checkVisibility()) return location.assign("/search");
   event.preventDefault();
   field.focus();

@@ -1,5 +1,6 @@
 // One Socket.IO connection a page. Any event `x` becomes the DOM event `live:x` on the body.
 import { io } from "socket.io-client";
+import "./bell.js";
 
 const BANNER_AFTER_MS = 1500;
 const banner = document.querySelector("[data-offline]");

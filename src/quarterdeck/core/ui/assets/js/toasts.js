@@ -1,11 +1,15 @@
 // <q-toasts>: what the server wrote and what is pushed, in one region. Errors stay until they are closed.
+import { send } from "./token.js";
+
 const STAY_MS = 6000;
 
 class Toasts extends HTMLElement {
   connectedCallback() {
     this.stop = new AbortController();
+    const { signal } = this.stop;
     for (const toast of this.querySelectorAll(".toast")) this.enliven(toast);
-    document.body.addEventListener("live:toast:new", (event) => this.add(event.detail), { signal: this.stop.signal });
+    document.body.addEventListener("live:toast:new", (event) => this.add(event.detail), { signal });
+    this.addEventListener("submit", (event) => this.close(event), { signal });
   }
 
   disconnectedCallback() {
@@ -19,36 +23,32 @@ class Toasts extends HTMLElement {
     toast.dataset.level = news.level;
     toast.querySelector("[data-level-word]").textContent = `${news.level}:`;
     toast.querySelector("[data-text]").textContent = news.text;
+    toast.querySelector("form").action = `/toasts/${encodeURIComponent(news.id)}/close`;
     const link = toast.querySelector("[data-link]");
     link.hidden = !news.link;
     if (news.link) link.href = news.link;
     this.append(toast);
     this.enliven(toast);
-    this.count(1);
+    send(`/toasts/${encodeURIComponent(news.id)}/shown`);
+  }
+
+  close(event) {
+    event.preventDefault();
+    send(event.target.action);
+    event.target.closest(".toast").remove();
   }
 
   enliven(toast) {
-    const close = toast.querySelector(".toast-close");
-    close.hidden = false;
-    close.addEventListener("click", () => toast.remove());
     if (toast.dataset.level === "error") return;
-    let timer = setTimeout(() => toast.remove(), STAY_MS);
-    const pause = () => clearTimeout(timer);
-    const resume = () => {
-      clearTimeout(timer);
+    let timer = 0;
+    const stay = () => clearTimeout(timer);
+    const leave = () => {
+      stay();
       timer = setTimeout(() => toast.remove(), STAY_MS);
     };
-    toast.addEventListener("pointerenter", pause);
-    toast.addEventListener("focusin", pause);
-    toast.addEventListener("pointerleave", resume);
-    toast.addEventListener("focusout", resume);
-  }
-
-  count(more) {
-    const badge = document.querySelector("[data-toast-count]");
-    if (!badge) return;
-    badge.firstChild.data = String(Number.parseInt(badge.firstChild.data, 10) + more);
-    badge.hidden = false;
+    for (const name of ["pointerenter", "focusin"]) toast.addEventListener(name, stay);
+    for (const name of ["pointerleave", "focusout"]) toast.addEventListener(name, leave);
+    leave();
   }
 }
 
