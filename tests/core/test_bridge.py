@@ -152,10 +152,8 @@ async def test_forwarded_addresses_are_believed_for_as_many_proxies_as_are_set()
     assert (await seen(forged, trusted_proxies=4))["REMOTE_ADDR"] == "127.0.0.1"
 
 
-@pytest.mark.parametrize("nonsense", ["evil", "127.0.0.1\x01", "<script>", "", "1.2.3.4.5"])
+@pytest.mark.parametrize("nonsense", ["evil", "<script>", "", "1.2.3.4.5"])
 async def test_a_forwarded_address_that_is_none_is_not_believed(nonsense: str) -> None:
-    if "\x01" in nonsense:
-        pytest.skip("the server refuses control characters itself")
     shown = await seen(get("/", f"X-Forwarded-For: {nonsense}"), trusted_proxies=1)
     assert shown["REMOTE_ADDR"] == "127.0.0.1"
 

@@ -115,6 +115,7 @@ class CheapSocket(AsyncSocket):  # type: ignore[misc]  # the library is untyped
     async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
         """Close without waiting for the queue: a peer that takes nothing would be waited for without end."""
         await super().close(wait=False, abort=abort, reason=reason)
+        self.queue.put_nowait(None)  # whoever waits to send, also in a long poll, need not wait any longer
 
     async def _upgrade_websocket(self, environ: dict[str, Any]) -> Any:  # Any: the library's own answers
         self.abort = abort_of(environ)
@@ -131,9 +132,7 @@ class CheapSocket(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             self.server.sockets.pop(self.sid, None)
 
     async def _end(self) -> None:
-        if not self.closed:
-            await self.close(abort=True, reason=self.server.reason.TRANSPORT_ERROR)
-        self.queue.put_nowait(None)
+        await self.close(abort=True, reason=self.server.reason.TRANSPORT_ERROR)
 
     def _empty_queue(self) -> None:
         while not self.queue.empty():

@@ -9,19 +9,20 @@ from quarterdeck.core.peer import peer_of
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-def refusal(scope: Scope, *, public_url: str, trusted_proxies: int) -> str:
+def refusal(scope: Scope, *, public_url: str, trusted_proxies: int, began_with_bearer: bool = False) -> str:
     """Return why a request to the socket server is refused, or an empty text when it is accepted.
 
     The Origin must be this site's, character by character: as browsers write it, in lower case and
     without a default port. Browsers send one with every WebSocket and POST; only clients with a bearer may
-    come without. A polling GET from a page carries none either, and needs none: a foreign page can't read
+    come without; ``began_with_bearer`` says that the connection's first request had it, for some clients show
+    it only then. A polling GET from a page carries none either, and needs none: a foreign page can't read
     its answer, as long as it can't be asked for as a script (JSONP).
     """
     if "j" in parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True):
         return "JSONP is not offered."
     origins = header_values(scope, b"origin")
     if not origins:
-        return _refusal_without_origin(scope)
+        return "" if began_with_bearer else _refusal_without_origin(scope)
     if len(origins) == 1 and origins[0] in _own_origins(scope, public_url, trusted_proxies):
         return ""
     return (
@@ -31,12 +32,16 @@ def refusal(scope: Scope, *, public_url: str, trusted_proxies: int) -> str:
 
 
 def _refusal_without_origin(scope: Scope) -> str:
-    if header(scope, b"authorization").lower().startswith("bearer "):
+    if has_bearer(scope):
         return ""
     if scope["type"] == "http" and scope["method"] == "GET":
         site = header(scope, b"sec-fetch-site")
         return "" if site in ("", "same-origin") else "The page that asks is not from this address."
     return "The Origin header is missing."
+
+
+def has_bearer(scope: Scope) -> bool:
+    return header(scope, b"authorization").lower().startswith("bearer ")
 
 
 def _own_origins(scope: Scope, public_url: str, trusted_proxies: int) -> set[str]:

@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from quarterdeck.core.actors import Actor, ActorKind, Role
 from quarterdeck.core.asgi import Receive, Scope, Send, send_problem
 from quarterdeck.core.errors import Forbidden, QuarterdeckError
 from quarterdeck.core.live.cheap import CheapManager, GuardedServer
-from quarterdeck.core.live.origin import refusal
+from quarterdeck.core.live.origin import has_bearer, refusal
 
 logger = logging.getLogger(__name__)
 _library_logger = logging.getLogger(f"{__name__}.library")
@@ -72,7 +73,7 @@ class Live:
         self._identify = identify
         self._options = options or LiveOptions()
         self._checks: dict[str, RoomCheck] = {}
-        self._viewers: dict[str, Viewer] = {}
+        self.viewers: dict[str, Viewer] = {}
         self._news: deque[tuple[str, dict[str, Any], str]] = deque()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,7 +84,10 @@ class Live:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reason = refusal(
-            scope, public_url=self._options.public_url, trusted_proxies=self._options.trusted_proxies
+            scope,
+            public_url=self._options.public_url,
+            trusted_proxies=self._options.trusted_proxies,
+            began_with_bearer=self._began_with_bearer(scope),
         )
         if not reason:
             await self.server.handle_request(scope, receive, send)
@@ -144,6 +148,13 @@ class Live:
         if loop is not None:
             self._on_loop(loop, lambda: self._tasks.append(loop.create_task(self._disconnect(credential_id))))
 
+    def _began_with_bearer(self, scope: Scope) -> bool:
+        if scope["type"] != "http":
+            return False
+        sids = parse_qs(scope["query_string"].decode("latin-1")).get("sid", [""])
+        environ = self.server.environ.get(sids[0])
+        return environ is not None and has_bearer(environ["asgi.scope"])
+
     def _make_server(self) -> GuardedServer:
         options = self._options
         server = GuardedServer(
@@ -172,29 +183,29 @@ class Live:
         actor = await self._actor_of(scope)
         if actor is None:
             return False
-        self._viewers[sid] = Viewer(actor, scope)
+        self.viewers[sid] = Viewer(actor, scope)
         for room in _own_rooms(actor):
             await self.server.enter_room(sid, room, namespace=CONSOLE)
         return True
 
     async def _forget(self, sid: str, *_reason: object) -> None:
-        self._viewers.pop(sid, None)
+        self.viewers.pop(sid, None)
 
     async def _join(self, sid: str, *arguments: object) -> dict[str, object]:
-        viewer, room = self._viewers.get(sid), _room_in(arguments)
+        viewer, room = self.viewers.get(sid), _room_in(arguments)
         if viewer is None or room is None:
             return {"ok": False, "error": "Name the room as {room: …}."}
         if room not in viewer.rooms and len(viewer.rooms) >= _MOST_ROOMS:
             return {"ok": False, "error": f"At most {_MOST_ROOMS} rooms; leave one first."}
         if not await self._may_join(viewer.actor, room):
             return {"ok": False, "error": "There is no such room, or it is not open to you."}
-        if sid in self._viewers:  # the client may have left meanwhile
+        if sid in self.viewers:  # the client may have left meanwhile
             viewer.rooms.add(room)
             await self.server.enter_room(sid, room, namespace=CONSOLE)
         return {"ok": True}
 
     async def _leave(self, sid: str, *arguments: object) -> dict[str, object]:
-        viewer, room = self._viewers.get(sid), _room_in(arguments)
+        viewer, room = self.viewers.get(sid), _room_in(arguments)
         if viewer is None or room not in viewer.rooms:
             return {"ok": False, "error": "You are not in that room."}
         viewer.rooms.discard(room)
@@ -230,7 +241,7 @@ class Live:
                     logger.exception("the event %s could not be published", event)
 
     async def _disconnect(self, credential_id: str) -> None:
-        for sid, viewer in list(self._viewers.items()):
+        for sid, viewer in list(self.viewers.items()):
             if viewer.actor.credential_id == credential_id:
                 await self.server.disconnect(sid, namespace=CONSOLE)
 
@@ -258,10 +269,10 @@ class Live:
     async def _check_credentials(self) -> None:
         """End the sockets whose session or token has expired, or whose owner's role has changed."""
         by_credential: dict[str, list[str]] = {}
-        for sid, viewer in self._viewers.items():
+        for sid, viewer in self.viewers.items():
             by_credential.setdefault(viewer.actor.credential_id or sid, []).append(sid)
         for sids in by_credential.values():
-            first = self._viewers.get(sids[0])
+            first = self.viewers.get(sids[0])
             if first is not None and await self._has_changed(first):
                 for sid in sids:
                     await self.server.disconnect(sid, namespace=CONSOLE)
