@@ -68,17 +68,28 @@ function round(path) {
 
 /** Icons are named where they are used: `icon("bell")` in a template, `icon="bell"` in Python. */
 function usedIcons() {
-  const names = new Set();
-  const places = [SOURCE, `${CORE}`, `${SOURCE}/home`];
-  const files = [...walk(places[0], ".html"), ...walk(places[1], ".py"), ...walk(places[2], ".py")];
+  const users = new Map();
+  const files = [...walk(SOURCE, ".html"), ...walk(CORE, ".py"), ...walk(`${SOURCE}/home`, ".py")];
   for (const file of files) {
+    const capability = file.split("/")[2];
     for (const [, name] of readFileSync(file, "utf8").matchAll(/\bicon\s*[(=]\s*["']([a-z0-9-]+)["']/g)) {
       if (!existsSync(`${ICONS}/icons/${name}.svg`))
         throw new Error(`${file} names the icon ${name}, which does not exist.`);
-      names.add(name);
+      users.set(name, (users.get(name) ?? new Set()).add(capability));
     }
   }
-  return [...names].sort();
+  return users;
+}
+
+/** What one capability alone uses is in a sprite of its own, so that the landing page does not carry it. */
+function sprites() {
+  const names = {};
+  for (const [name, users] of [...usedIcons()].sort()) {
+    const isShared = users.size > 1 || users.has("core") || users.has("home");
+    const file = isShared ? "icons.svg" : `icons-${[...users][0]}.svg`;
+    names[file] = [...(names[file] ?? []), name];
+  }
+  return names;
 }
 
 function walk(folder, ending) {
@@ -123,7 +134,7 @@ function licence(name) {
   return `${name} ${about.version} (${about.license})\n${"=".repeat(72)}\n${text}\n`;
 }
 
-function manifest(bundles, metafile, images) {
+function manifest(bundles, metafile, images, icons) {
   const files = { ...images };
   for (const [output, about] of Object.entries(metafile.outputs)) {
     if (about.entryPoint) files[basename(about.entryPoint)] = basename(output);
@@ -134,7 +145,8 @@ function manifest(bundles, metafile, images) {
     for (const path of paths)
       modules[stem(path)] ??= paths.map((other) => basename(other)).filter((other) => stem(other) === stem(path));
   }
-  return { files, modules };
+  const sheets = Object.entries(icons).flatMap(([file, names]) => names.map((name) => [name, file]));
+  return { files, modules, icons: Object.fromEntries(sheets.sort()) };
 }
 
 function compress() {
@@ -153,11 +165,13 @@ rmSync(FRESH, { recursive: true, force: true });
 mkdirSync(FRESH, { recursive: true });
 const bundles = findBundles();
 const metafile = await bundle(bundles);
-const images = { "icons.svg": writeHashed("icons.svg", sprite(usedIcons())) };
+const icons = sprites();
+const images = {};
+for (const [file, names] of Object.entries(icons)) images[file] = writeHashed(file, sprite(names));
 for (const path of walk(`${CORE}/assets/img`, ".svg"))
   images[basename(path)] = writeHashed(basename(path), readFileSync(path));
 writeFileSync(`${FRESH}/third-party.txt`, licences(metafile));
-writeFileSync(`${FRESH}/manifest.json`, `${JSON.stringify(manifest(bundles, metafile, images), null, 2)}\n`);
+writeFileSync(`${FRESH}/manifest.json`, `${JSON.stringify(manifest(bundles, metafile, images, icons), null, 2)}\n`);
 compress();
 rmSync(DIST, { recursive: true, force: true });
 renameSync(FRESH, DIST);

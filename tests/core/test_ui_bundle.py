@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from quarterdeck.core.ui.bundle import BundleMissing, load_bundle
+from quarterdeck.core.ui.bundle import PREFIX, BundleMissing, load_bundle
 from quarterdeck.core.ui.pages import DIST
 from tests.home.factories import as_, make_app
 
@@ -47,15 +47,17 @@ def test_the_landing_page_with_all_that_it_loads_fits_the_budget(app: Flask) -> 
     assert sent + len(gzip.compress(page)) <= PAGE_BUDGET
 
 
-def test_every_icon_that_a_template_names_is_in_the_sprite() -> None:
-    sprite = (DIST / load_bundle(DIST).files["icons.svg"]).read_text()
+def test_every_icon_that_a_template_names_is_in_its_sprite() -> None:
+    bundle = load_bundle(DIST)
     named = {
         name
         for path in SOURCE.rglob("templates/**/*.html")
         for name in re.findall(r'\bicon\(\s*"([a-z0-9-]+)"', path.read_text(encoding="utf-8"))
     }
     assert named
-    assert {name for name in named if f'id="{name}"' not in sprite} == set()
+    for name in named:
+        file, _, symbol = bundle.icon_url(name).removeprefix(PREFIX).partition("#")
+        assert f'id="{symbol}"' in (DIST / file).read_text(), name
 
 
 def test_licences_of_what_is_bundled_are_kept(app: Flask) -> None:

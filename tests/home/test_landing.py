@@ -70,7 +70,7 @@ def test_waiting_toasts_stand_on_the_page_without_script() -> None:
     page = as_(app, "vera").get("/").text
     assert "The &lt;backup&gt; is done." in page
     assert 'data-level="success" data-id="1"' in page
-    assert re.search(r"data-toast-count>3<", page)
+    assert re.search(r"data-toast-count><span data-number>3<", page)
 
 
 def test_version_and_node_are_for_those_who_are_signed_in(app: Flask) -> None:

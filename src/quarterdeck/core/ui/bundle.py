@@ -29,15 +29,20 @@ class BundleMissing(QuarterdeckError):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What build.mjs made: a folder, the hashed name of each file, the files of each module."""
+    """What build.mjs made: each file under its hashed name, the files of a module, the sprite of an icon."""
 
     folder: Path
     files: dict[str, str]
     modules: dict[str, list[str]]
+    icons: dict[str, str]
 
     def url(self, name: str) -> str:
         """Return the address of ``app.css``; KeyError for a name that is not in the bundle."""
         return PREFIX + self.files[name]
+
+    def icon_url(self, name: str) -> str:
+        """Return the address of an icon within its sprite; one that was never bundled stays invisible."""
+        return f"{self.url(self.icons.get(name, 'icons.svg'))}#{name}"
 
     def tags(self, module: str) -> Markup:
         """Return the link and script elements of a capability's bundle or of one of its files."""
@@ -75,4 +80,4 @@ def load_bundle(folder: Path) -> Bundle:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleMissing("The front-end bundle is missing; run `make setup` to build it.") from error
-    return Bundle(folder, manifest["files"], manifest["modules"])
+    return Bundle(folder, manifest["files"], manifest["modules"], manifest["icons"])

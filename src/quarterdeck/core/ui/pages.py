@@ -157,6 +157,7 @@ def _blueprint() -> Blueprint:
 def _globals(pages: Pages, bundle: Bundle) -> dict[str, Any]:
     return {
         "asset": bundle.url,
+        "icon_url": bundle.icon_url,
         "module": bundle.tags,
         "csrf_field": csrf_field,
         "csrf_token": csrf_token,
