@@ -20,7 +20,6 @@ def _trimmed(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_trimmed)]
-Secret = Annotated[str, Field(repr=False)]
 
 
 class HostBody(Form):
@@ -35,10 +34,10 @@ class HostBody(Form):
     jump: Text = ""
     host_key: Text = ""
     use_agent: bool = False
-    private_key: Secret = ""
-    passphrase: Secret = ""
-    password: Secret = ""
-    token: Secret = ""
+    private_key: str = Field(default="", repr=False)
+    passphrase: str = Field(default="", repr=False)
+    password: str = Field(default="", repr=False)
+    token: str = Field(default="", repr=False)
 
     def draft(self) -> HostDraft:
         return HostDraft(
@@ -75,10 +74,10 @@ class HostPatch(Form):
     jump: Text | None = None
     host_key: Text | None = None
     use_agent: bool | None = None
-    private_key: Secret | None = None
-    passphrase: Secret | None = None
-    password: Secret | None = None
-    token: Secret | None = None
+    private_key: str | None = Field(default=None, repr=False)
+    passphrase: str | None = Field(default=None, repr=False)
+    password: str | None = Field(default=None, repr=False)
+    token: str | None = Field(default=None, repr=False)
     forget: list[str] = Field(default_factory=list, max_length=8)
 
     def applied_to(self, record: HostRecord) -> HostDraft:
@@ -111,7 +110,7 @@ class BaseBody(Form):
 
     name: Text
     url: Text
-    bearer: Annotated[str, BeforeValidator(_trimmed), Field(repr=False)] = ""
+    bearer: Text = Field(default="", repr=False)
 
 
 class HostForm(Form):
@@ -125,10 +124,10 @@ class HostForm(Form):
     jump: Text = ""
     host_key: Text = ""
     use_agent: bool = False
-    private_key: Secret = ""
-    passphrase: Secret = ""
-    password: Secret = ""
-    token: Secret = ""
+    private_key: str = Field(default="", repr=False)
+    passphrase: str = Field(default="", repr=False)
+    password: str = Field(default="", repr=False)
+    token: str = Field(default="", repr=False)
     forget: tuple[str, ...] = ()
 
     def draft(self, kind: HostKind) -> HostDraft:

@@ -72,7 +72,7 @@ class HealthWatch:
             if host.kind is HostKind.MASTER:
                 await self._note(host, HostState.WELL, "", __version__)
         await self._look_at_new(hosts)
-        self._tell(transition for transition in transitions if transition)
+        await asyncio.to_thread(self._tell, [transition for transition in transitions if transition])
         self._tell_ages()
         if self._clock.monotonic() >= self._save_at:
             await self.save()
@@ -85,12 +85,12 @@ class HealthWatch:
     async def _ask(self, limit: asyncio.Semaphore, host: HostRecord, link: WorkerLink) -> Transition | None:
         async with limit:
             try:
-                health = await self._hosts.probing.ask_worker(host, link)
+                health, fault = await self._hosts.probing.ask_worker(host, link)
             except Unreachable as error:
                 return await self._miss(host, reason_of(error, host.name))
         self._missed.pop(host.id, None)
         self._history.note_witness(host.name, health.head, health.seq)
-        return await self._note(host, *verdict(health))
+        return await self._note(host, *verdict(health, fault))
 
     async def _miss(self, host: HostRecord, reason: str) -> Transition | None:
         missed = self._missed[host.id] = self._missed.get(host.id, 0) + 1

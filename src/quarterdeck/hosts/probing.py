@@ -71,15 +71,24 @@ class Probing:
         state = HostState.UNKNOWN if error.reason in _NOT_ITS_FAULT else HostState.LOST
         await asyncio.to_thread(self._contacts.note, host_id, state, error.message)
 
-    async def ask_worker(self, host: HostRecord, link: WorkerLink) -> Health:
-        """Ask a worker for its health, joining it first when that is still to be done."""
+    async def ask_worker(self, host: HostRecord, link: WorkerLink) -> tuple[Health, str]:
+        """Ask a worker for its health, and join it when that is still to be done.
+
+        Returns with it why joining failed, if so: such a worker takes orders, but can report nothing
+        by itself. Raises Unreachable.
+        """
         if not link.bearer:
             raise Unreachable(
                 f"{host.name}: no token is stored for it. Edit the host and give the worker's bearer."
             )
-        if not host.joined:
+        health = await self._calls.health(link)
+        if host.joined:
+            return health, ""
+        try:
             await self._joining.join(host.id, link)
-        return await self._calls.health(link)
+        except Unreachable as error:
+            return health, f"Could not be joined: {reason_of(error, host.name)}"
+        return health, ""
 
     async def _try(self, host: HostRecord) -> str:
         if host.kind is HostKind.MASTER:
@@ -92,11 +101,11 @@ class Probing:
     async def _try_worker(self, host: HostRecord) -> str:
         link = await asyncio.to_thread(self._links.worker_link, host.id)
         try:
-            health = await self.ask_worker(host, link)
+            health, fault = await self.ask_worker(host, link)
         except Unreachable as error:
             await asyncio.to_thread(self._contacts.note, host.id, HostState.LOST, reason_of(error, host.name))
             raise
-        await asyncio.to_thread(self._contacts.note, host.id, *verdict(health))
+        await asyncio.to_thread(self._contacts.note, host.id, *verdict(health, fault))
         return f"The worker answers; it runs Quarterdeck {health.version[:40]}."
 
     async def _try_ssh(self, host: HostRecord) -> str:
@@ -137,11 +146,11 @@ class Probing:
         return read_host_key(line) if line else None
 
 
-def verdict(health: Health) -> tuple[HostState, str, str]:
-    """Return state, reason and version for a worker that answered."""
+def verdict(health: Health, fault: str = "") -> tuple[HostState, str, str]:
+    """Return state, reason and version for a worker that answered; ``fault`` is what failed all the same."""
     version = health.version[:40]
-    if version == __version__:
-        return HostState.WELL, "", version
+    if fault or version == __version__:
+        return HostState.WELL, fault, version
     skew = f"Runs Quarterdeck {version}, this master {__version__}; update the older one."
     return HostState.WELL, skew, version
 

@@ -100,6 +100,11 @@ class Hosts:
         """Return the hosts of these names and tags; raises Invalid for unknown ones and for none."""
         return self.list.resolve(names, tags)
 
+    def jumping_over(self, host: HostRecord) -> list[str]:
+        """Return the names of the hosts that are reached over this one."""
+        with self._db.read() as session:
+            return store.jumping_over(session, host.id)
+
     def counts(self) -> HostCounts:
         """Count all hosts by state and kind."""
         return self.list.counts()
@@ -163,19 +168,28 @@ class Hosts:
         return self.list.get_by_id(host.id)
 
     def edit_host(self, actor: Actor, name: str, draft: HostDraft) -> HostRecord:
-        """Change a host; secrets not given anew are kept. Raises NotFound, Invalid or Conflict."""
+        """Change a host; secrets not given anew are kept. Raises NotFound, Invalid or Conflict.
+
+        A host with another place or other secrets is tried again at once.
+        """
+        record, is_moved = self.change(actor, name, draft)
+        if is_moved:
+            self._drop_connections(record.id)
+            self._make_contact(record)
+        return self.list.get_by_id(record.id)
+
+    def change(self, actor: Actor, name: str, draft: HostDraft) -> tuple[HostRecord, bool]:
+        """Change a host as ``edit_host`` does, without contact; tells too whether contact is due."""
         draft = checked(draft)
         before = self.get(name)
-        detail = {"host": name, "changed": differences(before, draft)}
+        changed = differences(before, draft)
+        detail = {"host": name, "changed": changed}
         with self._history.action(actor, "host.edit", f"host:{name}", detail=detail) as outcome:
             with self._db.write() as session:
                 secrets = self._rows.change(session, store.find(session, name), draft)
             outcome["secrets"] = secrets
             self.changes.note([before.id])
-        if secrets or set(detail["changed"]) - {"name", "tags"}:
-            self._drop_connections(before.id)
-            self._make_contact(self.list.get_by_id(before.id))
-        return self.list.get_by_id(before.id)
+        return self.list.get_by_id(before.id), bool(secrets or set(changed) - {"name", "tags"})
 
     def remove_host(self, actor: Actor, name: str) -> None:
         """Remove a host with its secrets and tokens. Raises NotFound, and Conflict while it is needed."""
@@ -212,7 +226,7 @@ class Hosts:
         host = self.get(name)
         with self._history.action(actor, "host.test", f"host:{name}", detail={"host": name}) as outcome:
             result = self._wait(self.probing.test(host))
-            outcome["result"], outcome["reached"] = result.message, result.ok
+            outcome["message"], outcome["reached"] = result.message, result.ok
         return result
 
     def scan_host(self, actor: Actor, name: str) -> HostKey:
@@ -255,6 +269,11 @@ class Hosts:
         except Invalid as error:
             return error.fields
         return {}
+
+    async def close(self) -> None:
+        """End every connection; call it on the loop."""
+        await self.calls.close()
+        await self._pool.close()
 
     # The way to the loop
 

@@ -1,0 +1,28 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from apiflask import APIFlask
+
+from tests.hosts.factories import Api, Browser, Node, make_app, open_node
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    with open_node(tmp_path / "home") as node:
+        yield node
+
+
+@pytest.fixture
+def app(node: Node) -> APIFlask:
+    return make_app(node)
+
+
+@pytest.fixture
+def as_(app: APIFlask) -> Callable[[str], Browser]:
+    return lambda name: Browser(app, name)
+
+
+@pytest.fixture
+def api_as(app: APIFlask) -> Callable[[str], Api]:
+    return lambda name: Api(app, name)

@@ -1,0 +1,207 @@
+"""A master's parts in one home, with the loop that they need; drafts of hosts; the app around them."""
+
+import asyncio
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from apiflask import APIFlask, HTTPError
+from flask import Response, request
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from quarterdeck.access.permissions import may
+from quarterdeck.core import web
+from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Role, Scope
+from quarterdeck.core.config import Settings
+from quarterdeck.core.db import Base, Database
+from quarterdeck.core.errors import Invalid
+from quarterdeck.core.loop import Loop
+from quarterdeck.core.ui import pages
+from quarterdeck.core.ui.guard import Guard
+from quarterdeck.core.vault import Vault
+from quarterdeck.history.service import History
+from quarterdeck.hosts import api as hosts_api
+from quarterdeck.hosts import routes as hosts_routes
+from quarterdeck.hosts.drafts import HostDraft
+from quarterdeck.hosts.models import HostKind
+from quarterdeck.hosts.service import Hosts
+from quarterdeck.hosts.ssh import SshPool
+from tests.sshd import SshServer
+
+ROLES = {"ada": Role.ADMINISTRATOR, "oskar": Role.OPERATOR, "vera": Role.VIEWER, "nils": None}
+COOKIE = "qd_session"
+TOKEN = "a worker's bearer of enough length"
+
+
+def person(name: str) -> Actor:
+    return Actor(ActorKind.PERSON, name, "127.0.0.1", ROLES[name], person_id=name)
+
+
+ADA = person("ada")
+
+
+@dataclass
+class SetClock:
+    """A clock that moves when it is told to."""
+
+    moment: datetime = field(default_factory=lambda: datetime(2026, 11, 22, 8, 0, tzinfo=UTC))
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return self.moment.timestamp()
+
+    def forward(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+@dataclass
+class Node:
+    """One home with everything that hosts stand on."""
+
+    home: Path
+    clock: SetClock
+    settings: Settings
+    db: Database
+    history: History
+    hosts: Hosts
+    loop: Loop
+    news: list[tuple[str, dict[str, Any], str]]  # Any: JSON
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(ActorKind.SYSTEM, "cli:tester", role=Role.ADMINISTRATOR)
+
+    def records(self, action: str = "") -> list[dict[str, Any]]:  # Any: JSON
+        """Return the history's lines, as the files have them."""
+        lines = [
+            json.loads(line)
+            for path in sorted((self.home / "history").glob("*.jsonl"))
+            for line in path.read_bytes().splitlines()
+        ]
+        return [line for line in lines if not action or line["action"] == action]
+
+    def events(self, action: str) -> list[dict[str, Any]]:
+        return [line["detail"] for line in self.records(action) if line["kind"] == "event"]
+
+    def everything_stored(self) -> bytes:
+        """Return all bytes that the home holds, to look for secrets in."""
+        return b"".join(path.read_bytes() for path in self.home.rglob("*") if path.is_file())
+
+
+@contextlib.contextmanager
+def open_node(home: Path, **settings: Any) -> Iterator[Node]:  # Any: fields of Settings
+    """Open a home with a running loop; twice for the same one is what the command line beside a master is."""
+    home.mkdir(exist_ok=True)
+    clock, loop, news = SetClock(), Loop(), list[tuple[str, dict[str, Any], str]]()
+    chosen = Settings(**{"home": home, "ssh_connect_seconds": 5} | settings)
+    db = Database(chosen.database)
+    Base.metadata.create_all(db.engine)
+    history = History(
+        home / "history", key=b"h" * 32, node="master", clock=clock, segment_bytes=10_000_000, ballast_bytes=0
+    )
+
+    def publish(event: str, data: dict[str, Any], *, room: str) -> None:
+        news.append((event, data, room))
+
+    hosts = Hosts(db, history, Vault(b"v" * 32), clock, publish, SshPool(), loop, chosen)
+    with _loop_thread(loop):
+        try:
+            yield Node(home, clock, chosen, db, history, hosts, loop, news)
+        finally:
+            loop.run(hosts.close())
+            history.close()
+            db.close()
+
+
+@contextlib.contextmanager
+def _loop_thread(loop: Loop) -> Iterator[None]:
+    running = asyncio.new_event_loop()
+    thread = threading.Thread(target=running.run_forever)
+    thread.start()
+    loop.bind(running)
+    try:
+        yield
+    finally:
+        running.call_soon_threadsafe(running.stop)
+        thread.join()
+        running.close()
+
+
+def ssh_draft(server: SshServer, name: str = "web1", **changes: Any) -> HostDraft:  # Any: fields of the draft
+    values: dict[str, Any] = {
+        "address": server.addresses[0],
+        "port": server.port,
+        "username": "root",
+        "secrets": {"private_key": server.keys.good},
+    }
+    return HostDraft(name, HostKind.SSH, **values | changes)
+
+
+def draft(name: str = "web1", **changes: Any) -> HostDraft:  # Any: fields of the draft
+    """Return an SSH host at an address where nothing listens."""
+    values: dict[str, Any] = {"address": "127.0.0.1", "port": 1, "username": "root"}
+    return HostDraft(name, HostKind.SSH, **values | changes)
+
+
+def make_app(node: Node) -> APIFlask:
+    """Put the frame and the edges of hosts around a node; the cast signs in by a cookie of its name."""
+    app = APIFlask("quarterdeck", static_folder=None, enable_openapi=False)
+    web.install(app, web.Edge(_identify, may, node.history.denied, pages.render_error))
+    app.error_processor(_as_problem)
+    pages.install(app, pages.Pages(guard=Guard(b"k" * 32, COOKIE), clock=node.clock, node_name="deck"))
+    web.provide(app, node.hosts)
+    app.register_blueprint(hosts_routes.blueprint)
+    app.register_blueprint(hosts_api.blueprint)
+    return app
+
+
+def _identify() -> Actor:
+    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if bearer in ROLES:
+        return Actor(ActorKind.TOKEN, f"{bearer}/test", "127.0.0.1", ROLES[bearer], Scope.ADMIN, bearer)
+    name = request.cookies.get(COOKIE, "")
+    return person(name) if name in ROLES else NOBODY
+
+
+def _as_problem(error: HTTPError) -> Response:
+    fields = {name: messages[0] for part in error.detail.values() for name, messages in part.items()}
+    return web.problem(Invalid(fields))
+
+
+class Browser:
+    """Somebody's browser, which sends forms as pages have them; nobody's without a name."""
+
+    def __init__(self, app: APIFlask, name: str) -> None:
+        self.client: FlaskClient = app.test_client()
+        if name:
+            self.client.set_cookie(COOKIE, name)
+
+    def get(self, path: str, **options: Any) -> TestResponse:  # Any: options of the client
+        return self.client.get(path, **options)
+
+    def post(self, path: str, **values: Any) -> TestResponse:  # Any: texts, lists of texts and files
+        page = self.client.get("/hosts/new?kind=ssh").text + self.client.get("/bases").text
+        found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+        fields = {"csrf_token": found[1] if found else "", **values}
+        return self.client.post(path, data=fields, content_type="multipart/form-data")
+
+
+class Api:
+    """A program that calls the JSON API with a token."""
+
+    def __init__(self, app: APIFlask, name: str) -> None:
+        self._client = app.test_client()
+        self._headers = {"Authorization": f"Bearer {name}"} if name else {}
+
+    def __call__(self, method: str, path: str, body: object = None) -> TestResponse:
+        more: dict[str, Any] = {} if body is None else {"json": body}  # Any: options of the client
+        return self._client.open(f"/api/v1{path}", method=method, headers=self._headers, **more)
