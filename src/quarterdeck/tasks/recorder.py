@@ -149,5 +149,6 @@ class _News:
         if key == _LIST:
             self._publish("runs:changed", {}, room="runs")
             return
-        data = {"run": key, "state": news.get("state"), "tally": news.get("tally")}
+        ended = news.get("is_active") is False
+        data = {"run": key, "state": news.get("state"), "tally": news.get("tally"), "ended": ended}
         self._publish("run:changed", data, room=f"run:{key}")

@@ -156,7 +156,7 @@ def _form(values: dict[str, Any], errors: dict[str, str], conflict: Conflict | N
         hosts=hosts,
         tags=sorted({tag for host in hosts for tag in host.tags}),
         kinds=KINDS,
-        methods=METHODS,
+        method_options=[(method, method) for method in METHODS],
         builtins=BUILTINS,
         bases=book.bases.list_bases() if values["kind"] == "call" else [],
         keep=urlencode(
