@@ -4,6 +4,7 @@ Usage: .venv/bin/python scripts/new_migration.py "a host has a note"
 """
 
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,16 +23,24 @@ def main(message: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/empty.db")
         try:
-            number = int(newest_version()[:4]) + 1
+            number = int(newest_version()) + 1
             migrate(database, Path(folder) / "lock")
         except ValueError:
             number = 1
-        name = f"{number:04d}_{re.sub(r'[^a-z0-9]+', '_', message.lower()).strip('_')}"
         config = alembic_config()
-        config.set_main_option("file_template", name)
+        slug = re.sub(r"[^a-z0-9]+", "_", message.lower()).strip("_")
+        config.set_main_option("file_template", f"{number:04d}_{slug}")
         with database.engine.connect() as connection:
             config.attributes.update(connection=connection, metadata=Base.metadata)
-            command.revision(config, message, autogenerate=True, rev_id=name)
+            script = command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
+    tidy(Path(script.path))
+
+
+def tidy(path: Path) -> None:
+    """Leave out Alembic's remarks and format the rest as all code is."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "# ###" not in line), encoding="utf-8")
+    subprocess.run([Path(sys.executable).with_name("ruff"), "format", "--quiet", path], check=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from quarterdeck import __version__
 from quarterdeck.core import serve
 from quarterdeck.core.config import NodeKind, Settings, environment_of, load_settings
 from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.security import private_directory
 
 if TYPE_CHECKING:
     from quarterdeck.parts import Parts
@@ -105,9 +106,14 @@ def main(ctx: click.Context, home: Path | None) -> None:
 def up(node: CliNode) -> None:
     """Start a master and a worker for this machine; Ctrl-C ends both."""
     settings = node.settings
-    own_worker = str(settings.home / "worker")
+    worker_home = private_directory(private_directory(settings.home) / "worker")
     master = environment_of(settings, SELFSERVICE_TYPE="master", QUARTERDECK_HOME=str(settings.home))
-    worker = environment_of(settings, SELFSERVICE_TYPE="worker", QUARTERDECK_HOME=own_worker)
+    worker = environment_of(
+        settings,
+        SELFSERVICE_TYPE="worker",
+        QUARTERDECK_HOME=str(worker_home),
+        QUARTERDECK_MASTER_URL=settings.bind.url,
+    )
     sys.exit(serve.supervise([serve.Child("worker", _NODE, worker), serve.Child("master", _NODE, master)]))
 
 

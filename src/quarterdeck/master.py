@@ -42,7 +42,7 @@ from quarterdeck.core.forms import field_messages
 from quarterdeck.core.live.service import Live, LiveOptions
 from quarterdeck.core.metrics import Metrics
 from quarterdeck.core.peer import peer_of
-from quarterdeck.core.security import key_file
+from quarterdeck.core.security import key_file, token_file
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import Guard
 from quarterdeck.history.peers import PeerBook
@@ -244,13 +244,15 @@ def _metrics(parts: MasterParts) -> Metrics:
 
 def _prepare(parts: MasterParts) -> None:
     """List this machine's own nodes, and invite the first administrator."""
-    ensure_own_hosts(parts.hosts, parts.settings, own_worker=parts.worker_home)
+    if parts.worker_home.is_dir():  # `quarterdeck up` makes it, and starts that worker
+        bearer = parts.settings.master_bearer_token or token_file(parts.worker_home / "keys" / "master-token")
+        ensure_own_hosts(parts.hosts, worker_url=parts.settings.worker_bind.url, worker_bearer=bearer)
+    else:
+        ensure_own_hosts(parts.hosts)
     if path := parts.access.first_sign_in_link():
         url = parts.settings.public_url or parts.settings.bind.url
         # To the terminal and not to the log: whoever has the link becomes the administrator.
-        sys.stderr.write(
-            f"\nOpen this link once to make the first account:\n\n  {url}{path}\n\n"
-        )
+        sys.stderr.write(f"\nOpen this link once to make the first account:\n\n  {url}{path}\n\n")
         sys.stderr.flush()
 
 

@@ -28,16 +28,25 @@ def write_private(path: Path, content: bytes) -> None:
 
 def key_file(path: Path) -> bytes:
     """Read a 32-byte key kept as hex, making it on first use; two starters agree on one key."""
+    return bytes.fromhex(_kept_text(path, secrets.token_bytes(32).hex()))
+
+
+def token_file(path: Path) -> str:
+    """Read a token kept in a file, making it on first use; two starters agree on one token."""
+    return _kept_text(path, new_token())
+
+
+def _kept_text(path: Path, candidate: str) -> str:
     if not path.exists():
-        candidate = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        write_private(candidate, secrets.token_bytes(32).hex().encode())
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        write_private(temporary, candidate.encode())
         try:
-            os.link(candidate, path)  # unlike a rename, a link never replaces the other starter's key
+            os.link(temporary, path)  # unlike a rename, a link never replaces the other starter's secret
         except FileExistsError:
             pass
         finally:
-            candidate.unlink()
-    return bytes.fromhex(path.read_text(encoding="ascii").strip())
+            temporary.unlink()
+    return path.read_text(encoding="ascii").strip()
 
 
 def new_token() -> str:

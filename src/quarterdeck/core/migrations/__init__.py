@@ -18,8 +18,8 @@ _FOLDER: Final = Path(__file__).parent
 
 
 def newest_version() -> str:
-    """Return the id of the newest migration, which is its file's name without the ending."""
-    return max(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+    """Return the id of the newest migration: the number that its file's name begins with."""
+    return max(path.stem[:4] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
 
 
 def migrate(database: Database, lock: Path) -> None:
