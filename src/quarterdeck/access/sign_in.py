@@ -108,9 +108,9 @@ class SignIn:
             return
         now = self._clock.now()
         with self._db.read() as session:
-            label, reason = store.fault_of_token(session, token_digest(bearer), now)
-        nobody, detail = Client(address).nobody, {"reason": reason}
-        self._history.event(nobody, "token.refused", label, detail=detail, essential=True)
+            owner, detail = store.fault_of_token(session, token_digest(bearer), now)
+        nobody = Client(address).nobody
+        self._history.event(nobody, "token.refused", owner, detail=detail, essential=True)
 
     def confirm(self, person_id: str, password: str, address: str) -> str:
         """Ask somebody who is signed in for the password again; returns its stored form. Raises Invalid."""

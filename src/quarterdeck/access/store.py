@@ -94,12 +94,12 @@ def credentials_over(session: Session, since: datetime, now: datetime) -> list[s
     return [*session.scalars(sessions), *session.scalars(tokens)]
 
 
-def fault_of_token(session: Session, digest: str, now: datetime) -> tuple[str, str]:
-    """Return which token this is, as an object of the history, and why it counts no more."""
+def fault_of_token(session: Session, digest: str, now: datetime) -> tuple[str, dict[str, str]]:
+    """Return whose token this is, as an object of the history, which one, and why it counts no more."""
     query = select(Token, Person).join(Person, Person.id == Token.person_id).where(Token.digest == digest)
     found = session.execute(query).one_or_none()
     if found is None:
-        return "", "unknown"
+        return "", {"reason": "unknown"}
     token, person = found
     if token.revoked_at is not None:
         reason = f"revoked: {token.revoked_reason}"
@@ -107,7 +107,7 @@ def fault_of_token(session: Session, digest: str, now: datetime) -> tuple[str, s
         reason = "person disabled"
     else:
         reason = "expired" if token.expires_at and token.expires_at <= now else "not valid here"
-    return f"token:{person.name}/{token.label}", reason
+    return f"person:{person.name}", {"label": token.label, "reason": reason}
 
 
 def usable_link(session: Session, digest: str, now: datetime) -> SignInLink | None:

@@ -53,9 +53,10 @@ class Tokens:
         label = _checked_label(label)
         secret, now = MARK + new_token(), self._clock.now()
         expires_at = now + timedelta(days=_checked_days(expires_days)) if expires_days is not None else None
-        detail = {"scope": scope.value, "expires": expires_at.isoformat() if expires_at else None}
+        expires = expires_at.isoformat() if expires_at else None
+        detail = {"label": label, "scope": scope.value, "expires": expires}
         with (
-            self._history.action(actor, "token.create", f"token:{name}/{label}", detail=detail),
+            self._history.action(actor, "token.create", f"person:{name}", detail=detail),
             self._db.write() as session,
         ):
             person = self._owner(session, actor, name)
@@ -72,7 +73,8 @@ class Tokens:
             owner = session.get(Person, row.person_id) if row and row.revoked_at is None else None
         if row is None or owner is None or not may_touch(actor, owner):
             raise NotFound("There is no such token, or it is revoked already.")
-        with self._history.action(actor, "token.revoke", f"token:{owner.name}/{row.label}"):
+        detail = {"label": row.label, "id": token_id}
+        with self._history.action(actor, "token.revoke", f"person:{owner.name}", detail=detail):
             with self._db.write() as session:
                 current = session.get_one(Token, token_id, with_for_update=True)
                 current.revoked_at = current.revoked_at or self._clock.now()

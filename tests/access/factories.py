@@ -1,0 +1,159 @@
+"""A node's access with the cast in it: a real database, a real history, a clock that is set."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from apiflask import APIFlask, HTTPError
+from flask import Response
+from flask.testing import FlaskClient
+
+from quarterdeck.access import api as access_api
+from quarterdeck.access import routes as access_routes
+from quarterdeck.access.identify import SESSION_COOKIE, Identify
+from quarterdeck.access.passwords import HashCost
+from quarterdeck.access.permissions import may
+from quarterdeck.access.service import Access
+from quarterdeck.core import web
+from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Role, Scope
+from quarterdeck.core.config import Settings
+from quarterdeck.core.db import Base, Database
+from quarterdeck.core.errors import Invalid, NotFound
+from quarterdeck.core.ui import pages
+from quarterdeck.core.ui.guard import Guard
+from quarterdeck.history.service import History
+from quarterdeck.notify import api as notify_api
+from quarterdeck.notify import routes as notify_routes
+from quarterdeck.notify.service import Toasts
+
+CAST = {"ada": Role.ADMINISTRATOR, "oskar": Role.OPERATOR, "vera": Role.VIEWER, "nils": None}
+PASSWORD = "correct horse battery"
+CHEAP = HashCost(rounds=1, memory_kib=8, lanes=1)
+
+
+@dataclass
+class SetClock:
+    """A clock that moves when it is told to."""
+
+    moment: datetime = field(default_factory=lambda: datetime(2026, 11, 22, 8, 0, tzinfo=UTC))
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return self.moment.timestamp()
+
+    def forward(self, **by: float) -> None:
+        self.moment += timedelta(**by)
+
+
+@dataclass
+class Deck:
+    """One home with everything that access and notify stand on."""
+
+    home: Path
+    clock: SetClock
+    db: Database
+    history: History
+    access: Access
+    toasts: Toasts
+    ended: list[str]
+    news: list[tuple[str, dict[str, Any], str]]
+
+    def actor(self, name: str, scope: Scope | None = None) -> Actor:
+        person = self.access.person(name)
+        kind = ActorKind.TOKEN if scope else ActorKind.PERSON
+        return Actor(kind, person.name, "127.0.0.1", person.role, scope, person.id)
+
+    def records(self, action: str = "") -> list[dict[str, Any]]:
+        """Return the history's lines, as the files have them."""
+        lines = [
+            json.loads(line)
+            for path in sorted((self.home / "history").glob("*.jsonl"))
+            for line in path.read_bytes().split(b"\n")
+            if line.strip()
+        ]
+        return [line for line in lines if not action or line["action"] == action]
+
+    def close(self) -> None:
+        self.history.close()
+        self.db.close()
+
+
+def make_deck(home: Path, clock: SetClock | None = None, *, cost: HashCost = CHEAP) -> Deck:
+    """Open a home; twice for the same one is what the command line beside a master is."""
+    clock = clock or SetClock()
+    settings = Settings(home=home)
+    home.mkdir(exist_ok=True)
+    db = Database(settings.database)
+    Base.metadata.create_all(db.engine)
+    history = History(
+        home / "history",
+        key=b"h" * 32,
+        node="master",
+        clock=clock,
+        segment_bytes=10_000_000,
+        ballast_bytes=0,
+    )
+    ended: list[str] = []
+    news: list[tuple[str, dict[str, Any], str]] = []
+
+    def publish(event: str, data: dict[str, Any], *, room: str) -> None:
+        news.append((event, data, room))
+
+    access = Access(db, history, clock, settings, ended.extend, hash_cost=cost)
+    return Deck(home, clock, db, history, access, Toasts(db, history, publish, clock), ended, news)
+
+
+def add_cast(deck: Deck) -> Deck:
+    for name, role in CAST.items():
+        deck.access.add_person(SYSTEM, name, role=role, password=PASSWORD)
+    return deck
+
+
+def make_app(deck: Deck) -> APIFlask:
+    """Put the frame and both capabilities' edges around a deck."""
+    app = APIFlask("quarterdeck", enable_openapi=False, json_errors=False)
+    web.install(app, web.Edge(Identify(deck.access), may, deck.history.denied, pages.render_error))
+    app.error_processor(_as_problem)
+    frame = pages.Pages(
+        guard=Guard(b"k" * 32, SESSION_COOKIE),
+        clock=deck.clock,
+        node_name="deck",
+        waiting_toasts=notify_routes.waiting_toasts,
+        toast_count=notify_routes.toast_count,
+    )
+    pages.install(app, frame)
+    web.provide(app, deck.access, deck.toasts)
+    for module in (access_routes, access_api, notify_routes, notify_api):
+        app.register_blueprint(module.blueprint)
+    return app
+
+
+def _as_problem(error: HTTPError) -> Response:
+    if error.status_code != Invalid.status:
+        return web.answer_error(NotFound(error.message or ""))
+    fields = {name: messages[0] for part in error.detail.values() for name, messages in part.items()}
+    return web.problem(Invalid(fields))
+
+
+def whoami(client: FlaskClient) -> Any:  # Any: a JSON object
+    """Return what the API says about the caller."""
+    return client.get("/api/v1/me").json
+
+
+def csrf_of(client: FlaskClient, path: str = "/account") -> str:
+    """Return the token that this browser's forms carry."""
+    page = client.get(path, follow_redirects=True).text
+    return page.partition('name="csrf-token" content="')[2].partition('"')[0]
+
+
+def post(client: FlaskClient, path: str, **values: str) -> Any:
+    """Send a form as a browser does."""
+    return client.post(path, data={"csrf_token": csrf_of(client), **values})
+
+
+def sign_in(client: FlaskClient, name: str, password: str = PASSWORD, **values: str) -> Any:
+    return post(client, "/sign-in", name=name, password=password, **values)
