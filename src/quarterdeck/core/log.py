@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final
@@ -18,10 +20,14 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _LINE: Final = "%(asctime)s %(levelname)-7s %(request_id)s %(name)s: %(message)s"
 _SECRETS: Final = (
     re.compile(r"(?i)(bearer\s+)[\w.~+/=-]{8,}"),
-    re.compile(r"(?i)((?:password|passwd|secret|token|private_key|code)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"),
+    re.compile(r"(?i)(basic\s+)[\w+/=-]{8,}"),
+    re.compile(r"(?i)((?:password|passwd|secret|token|private_key)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"),
+    re.compile(r"(?i)(\b(?:code|sid)=)[^\s\"'&,;}]+"),  # not "exit code: 1"
+    re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
+    re.compile(r"(/sign-in/link/)[\w-]+"),
     re.compile(r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
 )
-_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)} | {
+_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))} | {
     0x2028: "\\u2028",
     0x2029: "\\u2029",
 }
@@ -45,7 +51,8 @@ class _TextFormatter(logging.Formatter):
         return super().formatMessage(record)
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - the library's name
-        return redact(super().formatException(ei))  # type: ignore[arg-type]  # the base class names it wider
+        lines = redact(super().formatException(ei)).split("\n")  # type: ignore[arg-type]  # the base class names it wider
+        return "\n".join(f"    {line.translate(_CONTROLS)}" for line in lines)  # set in: no forged line
 
 
 class _JsonFormatter(logging.Formatter):
@@ -67,12 +74,21 @@ def _add_request_id(record: logging.LogRecord) -> bool:
     return True
 
 
-def _private_opener(path: Path, settings: Settings) -> RotatingFileHandler:
-    handler = RotatingFileHandler(
+class _PrivateFile(RotatingFileHandler):
+    """A log file that only its owner may read, from the first byte of each rotation on."""
+
+    def _open(self) -> TextIOWrapper:
+        return Path(self.baseFilename).open(self.mode, encoding=self.encoding, opener=_open_private)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _private_file(path: Path, settings: Settings) -> RotatingFileHandler:
+    return _PrivateFile(
         path, maxBytes=settings.log_megabytes * 1_000_000, backupCount=settings.log_files, encoding="utf-8"
     )
-    path.chmod(0o600)
-    return handler
 
 
 def configure_logging(settings: Settings) -> None:
@@ -80,7 +96,7 @@ def configure_logging(settings: Settings) -> None:
     folder = private_directory(settings.home / "logs")
     handlers: list[logging.Handler] = [
         logging.StreamHandler(sys.stderr),
-        _private_opener(folder / f"{settings.node_type}.log", settings),
+        _private_file(folder / f"{settings.node_type}.log", settings),
     ]
     formatter = _JsonFormatter() if settings.log_format is LogFormat.JSON else _TextFormatter(_LINE)
     root = logging.getLogger()

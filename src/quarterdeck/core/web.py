@@ -172,7 +172,8 @@ def _check_permission() -> None:
 
 def _finish_request(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "-")
-    logger.info("%s %s %d %s", request.method, request.path, response.status_code, actor().label)
+    who = actor().label.replace(":", " ")  # token:ada/backup would look like a token and be redacted
+    logger.info("%s %s %d %s", request.method, request.path, response.status_code, who)
     return response
 
 

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +22,10 @@ from quarterdeck.history.indexer import Indexer
 from quarterdeck.history.journal import Journal
 from quarterdeck.history.lines import GENESIS, Entry, Kind, Record, Sealer
 from quarterdeck.history.peers import SeenHead
-from quarterdeck.history.query import MOST_LIMIT, HistoryQuery
-from quarterdeck.history.reader import Found, HistoryPage, Reader
+from quarterdeck.history.query import HistoryQuery
+from quarterdeck.history.reader import Found, HistoryPage, Reader, walk
 from quarterdeck.history.segments import HeadError
-from quarterdeck.history.texts import kept, kept_detail
+from quarterdeck.history.texts import kept, kept_detail, kept_name
 from quarterdeck.history.verify import Fault, Verification
 
 logger = logging.getLogger(__name__)
@@ -202,6 +201,10 @@ class History:
             record = _record(Kind.EVENT, SYSTEM, WITNESS, f"node:{peer}", {"head": head, "seq": seq})
             self._journal.post(record)
 
+    def is_writable(self) -> bool:
+        """Tell whether actions can be recorded now."""
+        return self._journal.is_writable()
+
     def witness(self) -> tuple[str, int]:
         """Return the hash and number of the last line; zeros for an empty history."""
         try:
@@ -225,13 +228,7 @@ class History:
 
     def export(self, query: HistoryQuery) -> Iterator[Entry]:
         """Yield every entry that fits, newest first, in bounded memory."""
-        query = replace(query, limit=MOST_LIMIT)
-        while True:
-            page = self._reader.page(query)
-            yield from page.entries
-            if not page.next_cursor:
-                return
-            query = replace(query, cursor=page.next_cursor)
+        return walk(self._reader.page, query)
 
     def today(self) -> Today:
         """Return the figures of the landing page."""
@@ -317,7 +314,7 @@ def differences(node: str, real: Mapping[int, str], seen: Iterable[SeenHead], by
 def _record(kind: Kind, actor: Actor, action: str, object_: str, detail: Detail | None) -> Record:
     request = request_id.get()
     return Record(
-        kind, kept(actor.label), kept(actor.address), kept(action), kept(object_),
+        kind, kept_name(actor.label), kept(actor.address), kept(action), kept(object_),
         "" if request == "-" else request, "", kept_detail(detail),
     )  # fmt: skip
 

@@ -27,6 +27,11 @@ def kept(text: str) -> str:
     return redact(text) if _is_suspect(text) else text
 
 
+def kept_name(label: str) -> str:
+    """Return an actor's label as it is: ``token:ada/backup`` names a token, and must not pass for one."""
+    return label if label.isascii() else label.encode(errors="backslashreplace").decode()
+
+
 def kept_detail(detail: Mapping[str, Any] | None) -> dict[str, Any]:  # Any: what JSON holds
     """Return a detail as the record keeps it; a value under a secret's name is hidden whole."""
     return _kept_members(detail, 0) if detail else {}
@@ -37,6 +42,11 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_shown(character) for character in text)
+
+
+def visible_lines(text: str) -> str:
+    """Return visible text that keeps its line breaks and tabs, for where these are shown."""
+    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
 
 
 def guarded_cell(text: str) -> str:

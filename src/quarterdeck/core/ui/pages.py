@@ -37,10 +37,14 @@ THEMES: Final = ("system", "light", "dark")
 class ToastView(Protocol):
     """What the frame needs of a toast."""
 
-    id: str
-    text: str
-    level: Any  # Any: a StrEnum of the capability above
-    link: str
+    @property
+    def id(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def link(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
