@@ -1,4 +1,4 @@
-"""Make docs/images/*.png from a running Quarterdeck: scripts/screenshots.py URL SIGN_IN_LINK [--run ID] [--host NAME]
+"""Make docs/images/*.png from a running Quarterdeck: scripts/screenshots.py URL LINK [--run ID] [--host NAME]
 
 The link is a one-time link as `quarterdeck person link NAME` or the first start prints it; the pages show
 what the installation holds, so fill it first.
