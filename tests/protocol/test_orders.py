@@ -40,6 +40,11 @@ def test_a_sealed_order_stays_intact_on_the_wire(task: Task, actor: str, timeout
     assert received == sent
 
 
+def test_a_whole_number_of_seconds_is_sealed_as_it_is_read() -> None:
+    sent = sealed(order(timeout_seconds=60))
+    assert is_intact(msgspec.json.decode(msgspec.json.encode(sent), type=Order))
+
+
 @pytest.mark.parametrize(
     "change",
     [

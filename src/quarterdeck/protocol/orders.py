@@ -193,7 +193,9 @@ def digest_of(order: Order) -> str:
     Members at their default are left out: a newer master's additional member changes the digest only
     when it is used, and then a worker that does not know it refuses instead of doing half.
     """
-    said = _said(msgspec.structs.replace(order, digest=""))
+    # As the other side reads it: a whole number given for a float, for one, is a float there.
+    received = msgspec.json.decode(msgspec.json.encode(order), type=type(order))
+    said = _said(msgspec.structs.replace(received, digest=""))
     return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()
 
 

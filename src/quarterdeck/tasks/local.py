@@ -53,12 +53,13 @@ class LocalExecution:
             return await self._run_builtin(self._task, sink)
         return await self._run_command(self._task, sink)
 
-    async def cancel(self) -> bool | None:
+    async def cancel(self, grace_seconds: float | None = None) -> bool | None:
         """End the process tree, politely first. None for a built-in task: a thread can't be ended."""
         self._cancelled.set()
         if isinstance(self._task, BuiltinTask):
             return None
-        return True if self._tree is None else await self._tree.end(self._grace_seconds)
+        grace = self._grace_seconds if grace_seconds is None else grace_seconds
+        return True if self._tree is None else await self._tree.end(grace)
 
     async def _run_builtin(self, task: BuiltinTask, sink: Sink) -> Result:
         await sink.started()
@@ -80,7 +81,7 @@ class LocalExecution:
 
     async def _run_command(self, task: CommandTask, sink: Sink) -> Result:
         process = await _start(task.command, self._marker)
-        self._tree = ProcessTree(self._marker, process.pid)
+        self._tree = ProcessTree(self._marker, session=process.pid)
         try:
             if self._cancelled.is_set():
                 return Result(None, RunState.CANCELLED)

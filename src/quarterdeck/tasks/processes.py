@@ -18,10 +18,10 @@ _KILL_SECONDS: Final = 2.0
 
 
 class ProcessTree:
-    """The processes of one task. ``session`` is the first one's id, None when it isn't known any more."""
+    """The processes of tasks. ``session`` is the first one's id, None when it isn't known any more."""
 
-    def __init__(self, marker: str, session: int | None = None) -> None:
-        self._marker = marker
+    def __init__(self, *markers: str, session: int | None = None) -> None:
+        self._markers = frozenset(markers)
         self._session = session
 
     def members(self) -> list[psutil.Process]:
@@ -71,6 +71,6 @@ class ProcessTree:
                 return False
             if self._session is not None and os.getsid(process.pid) == self._session:
                 return True
-            return process.environ().get(MARKER) == self._marker
+            return process.environ().get(MARKER) in self._markers
         except (psutil.Error, OSError):
             return False  # gone meanwhile, or another account's

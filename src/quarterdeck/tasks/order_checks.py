@@ -1,0 +1,56 @@
+"""What makes an order one that a worker can carry out; pure."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from quarterdeck.core.errors import Forbidden, Invalid
+from quarterdeck.protocol.orders import Order, is_intact
+from quarterdeck.protocol.tasks import BuiltinTask, CallTask
+from quarterdeck.tasks.builtins import checked_arguments
+from quarterdeck.tasks.kept_orders import ORDER_ID
+
+
+def check_seal(order: Order, audience: str) -> None:
+    """Raise Invalid or Forbidden for an order that was changed on its way or is not for this worker."""
+    if not ORDER_ID.match(order.id) or not ORDER_ID.match(order.run):
+        raise Invalid({"id": "Ids have up to 64 letters, digits, dashes and underscores."})
+    if not is_intact(order):
+        raise Invalid({"digest": "The digest does not fit the order; it was changed on its way."})
+    if not 16 <= len(order.nonce) <= 200:
+        raise Invalid({"nonce": "A nonce has 16 to 200 characters."})
+    if order.audience and audience and order.audience != audience:
+        raise Forbidden("This order is for another worker.")
+
+
+def check_content(order: Order, now: datetime) -> None:
+    """Raise Invalid for an order that comes too late or asks for what a worker doesn't do."""
+    if isinstance(order.task, CallTask):
+        raise Invalid({"task": "API calls are made by the master; workers run commands and built-in tasks."})
+    if isinstance(order.task, BuiltinTask):
+        checked_arguments(order.task.name, order.task.arguments)
+    if order.timeout_seconds < 0:
+        raise Invalid({"timeout_seconds": "This can't be negative; 0 means no limit."})
+    if order.deadline <= now:
+        raise Invalid({"deadline": _late(order, now)})
+
+
+def detail_of(order: Order) -> dict[str, Any]:  # Any: JSON
+    """Return what the history keeps of an order: exactly what is run, and who asked."""
+    return {
+        "run": order.run,
+        "host": order.host,
+        "task": msgspec.to_builtins(order.task),
+        "asked_by": order.actor[:200],
+        "timeout_seconds": order.timeout_seconds,
+        "master_head": order.master_head[:64],
+    }
+
+
+def _late(order: Order, now: datetime) -> str:
+    seconds = (now - order.deadline).total_seconds()
+    return (
+        f"The order should have begun {seconds:,.0f} s ago by this worker's clock; "
+        "send it anew, and compare the clocks of master and worker."
+    )

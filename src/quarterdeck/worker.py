@@ -1,0 +1,163 @@
+"""The worker: an API that answers only to its master, and its own history in files.
+
+Nothing of the pages, the sockets or the database is imported here, not even indirectly: a worker
+stays below 60 MB.
+"""
+
+import os
+import platform
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flask import Flask, request
+
+from quarterdeck.access.permissions import may
+from quarterdeck.core.actors import NOBODY, Actor, ActorKind
+from quarterdeck.core.bridge import Bridge
+from quarterdeck.core.clock import Clock, SystemClock
+from quarterdeck.core.config import Settings, SettingsError
+from quarterdeck.core.dispatch import Dispatcher, healthz
+from quarterdeck.core.errors import Unauthenticated
+from quarterdeck.core.loop import Loop
+from quarterdeck.core.security import key_file, private_directory, same, token_file
+from quarterdeck.core.web import Edge, install, provide
+from quarterdeck.history import worker as history_worker
+from quarterdeck.history.service import History
+from quarterdeck.tasks import worker as tasks_worker
+from quarterdeck.tasks.master_calls import MasterCalls
+from quarterdeck.tasks.membership import Membership
+from quarterdeck.tasks.spool import MASTER, Spool
+from quarterdeck.tasks.worker import NodeFacts
+
+TOKEN_FILE: Final = "master-token"  # noqa: S105 - a file's name
+_SHORTEST_TOKEN: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The running parts of a worker."""
+
+    settings: Settings
+    clock: Clock
+    loop: Loop
+    history: History
+    membership: Membership
+    calls: MasterCalls
+    spool: Spool
+    bearer: str
+
+
+def make_parts(settings: Settings, clock: Clock | None = None) -> Parts:
+    """Make what a worker runs on; on first start also its key and the token for its master."""
+    clock = clock or SystemClock()
+    home = private_directory(settings.home)
+    history = History(
+        home / "history",
+        key=key_file(home / "keys" / "history.key"),
+        node=node_name(),
+        clock=clock,
+        segment_bytes=settings.history_segment_megabytes * 1_000_000,
+    )
+    loop, membership = Loop(), Membership(settings)
+    calls = MasterCalls(membership)
+    spool = Spool(
+        home / "spool",
+        history=history,
+        clock=clock,
+        loop=loop,
+        concurrency=settings.run_concurrency,
+        waiters=max(1, settings.threads // 2),
+        report=calls.report,
+    )
+    return Parts(settings, clock, loop, history, membership, calls, spool, master_bearer(settings))
+
+
+def create_app(settings: Settings, parts: Parts | None = None) -> Flask:
+    """Make the worker's API."""
+    parts = parts or make_parts(settings)
+    app = Flask(__name__, static_folder=None)
+    history = parts.history
+    install(
+        app,
+        Edge(
+            identify=lambda: _identify(parts),
+            judge=may,
+            on_denied=history.denied,
+            render_error=lambda error, status: None,
+        ),
+    )
+    node = NodeFacts(node_name(), parts.clock.monotonic(), parts.clock, settings, _end_process)
+    provide(app, history, parts.membership, parts.calls, parts.spool, node)
+    app.register_blueprint(tasks_worker.blueprint)
+    app.register_blueprint(history_worker.blueprint)
+    return app
+
+
+def create_asgi(settings: Settings) -> Dispatcher:
+    """Make the worker as an ASGI application, with its beginning and its end."""
+    parts = make_parts(settings)
+    bridge = Bridge(
+        create_app(settings, parts),
+        threads=settings.threads,
+        body_bytes=settings.body_megabytes * 1_000_000,
+        trusted_proxies=settings.trusted_proxies,
+    )
+
+    async def close() -> None:
+        bridge.close()
+        parts.history.close()
+
+    return Dispatcher(
+        bridge,
+        loop=parts.loop,
+        hot={"/healthz": healthz},
+        startup=[parts.spool.recover],
+        stopping=[parts.spool.stop],
+        shutdown=[parts.spool.stop, close],
+    )
+
+
+def node_name() -> str:
+    """Return the name that this worker gives itself: the machine's, up to the first dot."""
+    return f"worker-{platform.node().partition('.')[0][:50]}".strip("-")
+
+
+def master_bearer(settings: Settings) -> str:
+    """Return what the master must show: from the settings, else from a file that is made on first start."""
+    if settings.master_bearer_token:
+        return settings.master_bearer_token
+    path = settings.home / "keys" / TOKEN_FILE
+    if not path.exists() and not settings.master_url:
+        sys.stderr.write(_hint(settings, path))
+    token = token_file(path)
+    if len(token) < _SHORTEST_TOKEN:
+        raise SettingsError(f"{path} holds no token of {_SHORTEST_TOKEN} characters; remove it to get one.")
+    return token
+
+
+def _hint(settings: Settings, path: Path) -> str:
+    address = settings.worker_bind.url
+    return (
+        "This worker obeys whoever shows the token in the file below. To add it, on the master:\n"
+        f"  quarterdeck host add NAME --kind worker --address {address} --token-file {path}\n"
+    )
+
+
+def _identify(parts: Parts) -> Actor:
+    """Return the master for its bearer, nobody without one; a wrong one is refused, on record."""
+    address = request.remote_addr or ""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if not scheme:
+        return Actor(ActorKind.NOBODY, NOBODY.name, address=address)
+    if scheme.lower() == "bearer" and same(given.strip(), parts.bearer):
+        return Actor(ActorKind.NODE, MASTER, address=address)
+    parts.history.denied(Actor(ActorKind.NOBODY, NOBODY.name, address=address), "node.enter", request.path)
+    raise Unauthenticated("This is not the token of this worker's master.")
+
+
+def _end_process() -> None:
+    # The server obeys the signal once the answer is on its way.
+    os.kill(os.getpid(), signal.SIGTERM)
