@@ -2,35 +2,51 @@
 
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
+from typing import Final
 
 from quarterdeck.core.actors import SYSTEM
+from quarterdeck.core.config import Settings
 from quarterdeck.hosts.addresses import read_worker_address
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import WORKER_PORT, HostKind, HostRecord
 from quarterdeck.hosts.service import Hosts
 
 
-def ensure_own_hosts(hosts: Hosts, *, worker_url: str = "", worker_bearer: str = "") -> None:
-    """List the master and, when its URL is given, the local worker; safe to repeat at each start.
+OWN_TOKEN: Final = Path("keys") / "master-token"
+"""Where a worker keeps, in its home, the bearer that it wants from its master."""
 
-    They are found again by what they are, not by their names, which people may change. First contact
-    is left to the watch over all hosts: the worker may still be starting.
+
+def ensure_own_hosts(hosts: Hosts, settings: Settings, *, own_worker: Path | None = None) -> None:
+    """List the master and, when there is one, the worker beside it; safe to repeat at each start.
+
+    ``own_worker`` is the home of the worker that ``quarterdeck up`` starts; without a token in it
+    there is no such worker. Both are found again by what they are, not by their names, which people
+    may change. First contact is left to the watch over all hosts: the worker may still be starting.
     """
     known = hosts.list_hosts()
     if not any(host.kind is HostKind.MASTER for host in known):
         hosts.register(SYSTEM, HostDraft(_free_name("master", known), HostKind.MASTER))
-    if worker_url:
-        _ensure_worker(hosts, known, worker_url, worker_bearer)
+    if own_worker and own_worker.is_dir() and (bearer := _bearer(settings, own_worker)):
+        _ensure_worker(hosts, known, settings.worker_bind.url, bearer)
+
+
+def _bearer(settings: Settings, own_worker: Path) -> str:
+    path = own_worker / OWN_TOKEN
+    if settings.master_bearer_token or not path.exists():
+        return settings.master_bearer_token
+    return path.read_text(encoding="utf-8").strip()
 
 
 def _ensure_worker(hosts: Hosts, known: list[HostRecord], url: str, bearer: str) -> None:
-    secrets = {"token": bearer} if bearer else {}
-    draft = HostDraft(_free_name("worker", known), HostKind.WORKER, address=url, secrets=secrets)
+    draft = HostDraft(
+        _free_name("worker", known), HostKind.WORKER, address=url, secrets={"token": bearer}
+    )
     place = read_worker_address(url, 0, WORKER_PORT)
     same = [host for host in known if (host.scheme, host.address, host.port) == place]
     if not same:
         hosts.register(SYSTEM, draft)
-    elif bearer and hosts.worker_link(same[0]).bearer != bearer:
+    elif hosts.worker_link(same[0]).bearer != bearer:
         hosts.change(SYSTEM, same[0].name, replace(draft, name=same[0].name, tags=same[0].tags))
 
 

@@ -12,7 +12,7 @@ from quarterdeck.hosts.contacts import Contacts
 from quarterdeck.hosts.host_keys import HostKey, read_host_key
 from quarterdeck.hosts.joining import Joining
 from quarterdeck.hosts.links import Links
-from quarterdeck.hosts.models import HostKind, HostRecord, HostState, KeyState, WorkerLink
+from quarterdeck.hosts.models import HostKind, HostRecord, HostState, WorkerLink
 from quarterdeck.hosts.ssh import SshPool
 from quarterdeck.hosts.ssh_errors import Reason, SshError
 from quarterdeck.hosts.trust import Trust
@@ -69,7 +69,9 @@ class Probing:
             await self._trust.look(host_id)
             return
         state = HostState.UNKNOWN if error.reason in _NOT_ITS_FAULT else HostState.LOST
-        await asyncio.to_thread(self._contacts.note, host_id, state, error.message)
+        waits = error.reason is Reason.HOST_KEY_UNCONFIRMED
+        reason = "The host key waits for confirmation." if waits else error.message
+        await asyncio.to_thread(self._contacts.note, host_id, state, reason)
 
     async def ask_worker(self, host: HostRecord, link: WorkerLink) -> tuple[Health, str]:
         """Ask a worker for its health, and join it when that is still to be done.
@@ -109,8 +111,8 @@ class Probing:
         return f"The worker answers; it runs Quarterdeck {health.version[:40]}."
 
     async def _try_ssh(self, host: HostRecord) -> str:
-        if host.key_state is KeyState.NONE:
-            await self._trust.look(host.id)
+        # An open connection says nothing of the key that a new one would meet.
+        await self._trust.look(host.id)
         try:
             banner = await self._sign_in(host)
         except SshError as error:

@@ -76,7 +76,7 @@ def host_show(name: str) -> Page:
 @web.allow("host.read")
 def host_state(name: str) -> Page:
     """The part of the page that changes by itself."""
-    return render_template("hosts/_state.html", **_host_context(_hosts().get(name)))
+    return render_template("hosts/_host.html", **_host_context(_hosts().get(name)))
 
 
 @blueprint.post("/hosts/<name>/test")
