@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 
 from quarterdeck.core.actors import Actor, ActorKind, Role
 from quarterdeck.core.config import Settings
-from quarterdeck.core.db import Base, Database
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
 from quarterdeck.parts import Parts
@@ -41,12 +39,6 @@ class _NodeParts(Parts):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.news = News()
-
-    @cached_property
-    def db(self) -> Database:
-        database = Database(self.settings.database)
-        Base.metadata.create_all(database.engine)
-        return database
 
     def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
         self.news.publish(event, data, room=room)

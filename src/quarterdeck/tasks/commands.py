@@ -1,0 +1,254 @@
+"""``quarterdeck run`` and ``quarterdeck runs``: through the JSON API of a running master."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import click
+import msgspec
+
+from quarterdeck.core.config import Settings
+from quarterdeck.core.errors import Conflict, QuarterdeckError
+from quarterdeck.protocol.tasks import Builtin
+from quarterdeck.tasks.client import Json, RunsClient, connect
+from quarterdeck.tasks.follow import Follower, exit_status
+from quarterdeck.tasks.states import RunState
+
+Command = TypeVar("Command", bound=Callable[..., Any])  # Any: click calls it with its options
+_INTERRUPTED: Final = 130
+
+
+class Node(Protocol):
+    """What these commands need of the node whose home they work on."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+
+def _which_master(command: Command) -> Command:
+    """Add the options that name another master than the home's own."""
+    command = click.option(
+        "--token-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="File with an API token; the home's own key is used without it.",
+    )(command)
+    return click.option("--server", default="", help="Address of the master, if not the home's own.")(command)
+
+
+@click.command("run")
+@click.option("--host", "hosts", multiple=True, help="A host by name; may be repeated.")
+@click.option("--tag", "tags", multiple=True, help="All hosts of a tag; may be repeated.")
+@click.option(
+    "--builtin", type=click.Choice([name.value for name in Builtin]), help="A built-in task, no command."
+)
+@click.option("--argument", "arguments", multiple=True, metavar="NAME=VALUE", help="Of a built-in task.")
+@click.option("--timeout", type=int, help="Limit in seconds on each host.")
+@click.option("--force", is_flag=True, help="Run it although the same is under way; needs --reason.")
+@click.option("--reason", default="", help="Why it is run although the same is under way.")
+@click.option("--json", "as_json", is_flag=True, help="Print the ended run as JSON, not its output.")
+@_which_master
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def run(
+    node: Node,
+    hosts: tuple[str, ...],
+    tags: tuple[str, ...],
+    command: tuple[str, ...],
+    *,
+    builtin: str | None,
+    arguments: tuple[str, ...],
+    timeout: int | None,
+    force: bool,
+    reason: str,
+    as_json: bool,
+    server: str,
+    token_file: Path | None,
+) -> None:
+    """Run a COMMAND (after --) or a built-in task on hosts, and print the output as it comes.
+
+    \b
+    quarterdeck run --host web1 -- df -h /
+    quarterdeck run --tag web --tag db -- uptime
+    quarterdeck run --host worker --builtin top-memory --argument count=5
+
+    With several hosts each line begins with its host. The exit status is the remote one for one
+    host; else 0 when all succeeded, 1 when not. Ctrl-C cancels the run.
+    """
+    body: Json = {
+        "task": _task(command, builtin, arguments),
+        "hosts": list(hosts),
+        "tags": list(tags),
+        "force": force,
+        "reason": reason,
+    }
+    if timeout is not None:
+        body["timeout_seconds"] = timeout
+    with _client(node, server, token_file) as client:
+        ended = _see_through(client, _start(client, body), is_quiet=as_json)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(ended)).decode())
+    else:
+        _tell_end(ended)
+    sys.exit(exit_status(ended))
+
+
+@click.group("runs")
+def runs() -> None:
+    """List, read and cancel runs."""
+
+
+@runs.command("list")
+@click.option("--state", default="", help="For example failed, or active.")
+@click.option("--host", default="")
+@click.option("--by", "actor", default="", help="Who started it.")
+@click.option("--search", "q", default="", help="A part of the command.")
+@click.option("--limit", default=20, type=click.IntRange(1, 200))
+@click.option("--json", "as_json", is_flag=True)
+@_which_master
+@click.pass_obj
+def run_list(
+    node: Node, /, *, as_json: bool, server: str, token_file: Path | None, **filters: str | int
+) -> None:
+    """List the newest runs."""
+    with _client(node, server, token_file) as client:
+        page = client.page(**filters)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(page)).decode())
+        return
+    for each in page["runs"]:
+        began = each["created_at"][:19].replace("T", " ")
+        head = f"{each['id']}  {began}  {each['state']:<10}  {each['actor']:<12}"
+        click.echo(f"{head}  {_where(each)}: {each['title']}")
+
+
+@runs.command("show")
+@click.argument("run_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True)
+@_which_master
+@click.pass_obj
+def run_show(node: Node, run_id: str, *, as_json: bool, server: str, token_file: Path | None) -> None:
+    """Show a run and how it stands on each host."""
+    with _client(node, server, token_file) as client:
+        found = client.show(run_id)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    click.echo(f"{found['title']}\n{found['state']}, by {found['actor']} at {found['created_at']}")
+    for host in found["hosts"]:
+        status = "" if host["exit_status"] is None else f"exit {host['exit_status']}"
+        click.echo(f"  {host['name']:<24} {host['state']:<11} {status:<8} {host['message']}".rstrip())
+
+
+@runs.command("output")
+@click.argument("run_id", metavar="ID")
+@click.option("--host", "host", default="", help="Only this host; needed for --stream.")
+@click.option("--stream", type=click.Choice(["out", "err"]), help="Only this stream, byte for byte.")
+@click.option("--follow", is_flag=True, help="Go on until the run has ended.")
+@_which_master
+@click.pass_obj
+def run_output(
+    node: Node,
+    run_id: str,
+    *,
+    host: str,
+    stream: str | None,
+    follow: bool,
+    server: str,
+    token_file: Path | None,
+) -> None:
+    """Print what a run has printed, standard error to standard error."""
+    with _client(node, server, token_file) as client:
+        found = client.show(run_id)
+        if host:
+            found["hosts"] = [each for each in found["hosts"] if each["name"] == host]
+            if not found["hosts"]:
+                raise click.ClickException(f"The run has no host named {host}.")
+        if stream:
+            for each in found["hosts"]:
+                _write(client.output(run_id, each["name"], stream, 0), is_error=False)
+            return
+        follower = Follower(client, found, _write_stream)
+        if follow and not host:
+            follower.follow()
+        else:
+            follower.print_news(found)
+
+
+@runs.command("cancel")
+@click.argument("run_id", metavar="ID")
+@_which_master
+@click.pass_obj
+def run_cancel(node: Node, run_id: str, *, server: str, token_file: Path | None) -> None:
+    """Cancel a run on all its hosts, and wait for its end."""
+    with _client(node, server, token_file) as client:
+        client.cancel(run_id)
+        ended = client.show(run_id, wait_seconds=30)
+    for host in ended["hosts"]:
+        proof = {True: "proved gone", False: "some of it is still there"}.get(host["gone"], "")
+        click.echo(f"{host['name']:<24} {host['state']:<11} {proof}".rstrip())
+
+
+def _client(node: Node, server: str, token_file: Path | None) -> RunsClient:
+    return connect(node.settings.home, node.settings.bind.url, server, token_file)
+
+
+def _task(command: tuple[str, ...], builtin: str | None, arguments: tuple[str, ...]) -> Json:
+    if bool(command) == bool(builtin):
+        raise click.UsageError("Give either a command after -- or --builtin NAME.")
+    if command:
+        return {"kind": "command", "command": " ".join(command)}
+    pairs = [argument.partition("=") for argument in arguments]
+    return {"kind": "builtin", "name": builtin, "arguments": {name: value for name, _, value in pairs}}
+
+
+def _start(client: RunsClient, body: Json) -> Json:
+    try:
+        return client.start(body)
+    except Conflict as error:
+        join = f"quarterdeck runs output {error.extra.get('duplicate_of', 'ID')} --follow"
+        raise Conflict(
+            f"{error.message}\nJoin it:        {join}\nRun it anyway:  add --force --reason TEXT"
+        ) from error
+
+
+def _see_through(client: RunsClient, started: Json, *, is_quiet: bool) -> Json:
+    follower = Follower(client, started, _write_nothing if is_quiet else _write_stream)
+    try:
+        return follower.follow()
+    except KeyboardInterrupt:
+        click.echo(f"\nCancelling run {started['id']}; Ctrl-C again leaves it to itself.", err=True)
+    try:
+        client.cancel(started["id"])
+        follower.follow()
+    except KeyboardInterrupt:
+        click.echo(f"The run goes on: quarterdeck runs show {started['id']}", err=True)
+    except QuarterdeckError as error:
+        click.echo(error.message, err=True)
+    sys.exit(_INTERRUPTED)
+
+
+def _tell_end(ended: Json) -> None:
+    """Say what the output does not: hosts that did not succeed, and why."""
+    for host in ended["hosts"]:
+        is_plain = host["state"] == RunState.FAILED and host["exit_status"] and not host["message"]
+        if host["state"] != RunState.SUCCEEDED and not (is_plain and len(ended["hosts"]) == 1):
+            status = f" with exit status {host['exit_status']}" if host["exit_status"] else ""
+            told = f": {host['message']}" if host["message"] else ""
+            click.echo(f"{host['name']} {host['state']}{status}{told}", err=True)
+
+
+def _where(run_: Json) -> str:
+    return str(run_["targets"]) if run_["host_count"] <= 3 else f"{run_['host_count']} hosts"
+
+
+def _write_stream(data: bytes, is_error: bool) -> None:
+    _write(data, is_error=is_error)
+
+
+def _write_nothing(_data: bytes, _is_error: bool) -> None:
+    """Let the output go: the run is printed as JSON."""
+
+
+def _write(data: bytes, *, is_error: bool) -> None:
+    click.echo(data, nl=False, err=is_error)
