@@ -81,7 +81,7 @@ def _boolean(text: str) -> bool:
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not text.lstrip("-").isdecimal() or not least <= int(text) <= most:
+        if not text.removeprefix("-").isdecimal() or not least <= int(text) <= most:
             raise ValueError(f"a whole number from {least} to {most}")
         return int(text)
 

@@ -78,11 +78,8 @@ class _PrivateFile(RotatingFileHandler):
     """A log file that only its owner may read, from the first byte of each rotation on."""
 
     def _open(self) -> TextIOWrapper:
-        return Path(self.baseFilename).open(self.mode, encoding=self.encoding, opener=_open_private)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(descriptor, "a", encoding=self.encoding)
 
 
 def _private_file(path: Path, settings: Settings) -> RotatingFileHandler:
