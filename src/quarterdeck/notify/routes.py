@@ -20,6 +20,7 @@ def toast_list() -> str:
     level = level if level in list(Level) else ""
     toasts = _toasts().recent(web.actor(), level=level, before=request.args.get("before", "")[:26])
     _toasts().mark_read(web.actor(), [toast.id for toast in toasts if toast.is_unread])
+    g.waiting_toasts = []  # the drawer itself is enough on this page
     template = "notify/_toasts.html" if "HX-Request" in request.headers else "notify/toasts.html"
     older = f"/toasts?level={level}&before={toasts[-1].id}" if len(toasts) == PAGE_SIZE else ""
     return render_template(template, toasts=toasts, level=level, levels=list(Level), older=older)
