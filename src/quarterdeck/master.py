@@ -37,12 +37,12 @@ from quarterdeck.core.asgi import Scope
 from quarterdeck.core.bridge import Bridge
 from quarterdeck.core.config import Settings
 from quarterdeck.core.dispatch import Dispatcher, healthz, readyz
-from quarterdeck.core.errors import Forbidden, Invalid, QuarterdeckError
+from quarterdeck.core.errors import Forbidden, Invalid
 from quarterdeck.core.forms import field_messages
 from quarterdeck.core.live.service import Live, LiveOptions
 from quarterdeck.core.metrics import Metrics
 from quarterdeck.core.peer import peer_of
-from quarterdeck.core.security import key_file, token_file
+from quarterdeck.core.security import key_file
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import Guard
 from quarterdeck.history.peers import PeerBook
@@ -148,7 +148,7 @@ def create_app(parts: MasterParts) -> APIFlask:
         __name__,
         title="Quarterdeck",
         version=__version__,
-        static_folder=None,
+        static_folder=None,  # type: ignore[arg-type]  # typed narrower than Flask, to which it goes
         docs_path=None,
         spec_path="/api/openapi.json",
         json_errors=False,
@@ -225,7 +225,7 @@ def _node_blueprint() -> Blueprint:
 def _bad_input(error: HTTPError) -> Response:
     """Turn APIFlask's own errors (bad fields, no JSON at all) into the problem documents of the rest."""
     if error.status_code != Invalid.status:
-        return web.answer_error(QuarterdeckError(error.message))
+        return web.answer_error(web.foreign_error(error.status_code, error.message))
     if isinstance(cause := error.__context__, ValidationError):
         return web.answer_error(Invalid(field_messages(cause)))
     fields = {name: texts[0] for part in error.detail.values() for name, texts in part.items()}
@@ -244,11 +244,7 @@ def _metrics(parts: MasterParts) -> Metrics:
 
 def _prepare(parts: MasterParts) -> None:
     """List this machine's own nodes, and invite the first administrator."""
-    if parts.worker_home.is_dir():  # `quarterdeck up` makes it, and starts that worker
-        bearer = parts.settings.master_bearer_token or token_file(parts.worker_home / "keys" / "master-token")
-        ensure_own_hosts(parts.hosts, worker_url=parts.settings.worker_bind.url, worker_bearer=bearer)
-    else:
-        ensure_own_hosts(parts.hosts)
+    ensure_own_hosts(parts.hosts, parts.settings, own_worker=parts.worker_home)
     if path := parts.access.first_sign_in_link():
         url = parts.settings.public_url or parts.settings.bind.url
         # To the terminal and not to the log: whoever has the link becomes the administrator.

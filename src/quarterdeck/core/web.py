@@ -60,7 +60,7 @@ def install(app: Flask, edge: Edge) -> None:
     app.before_request(_begin_request)
     app.before_request(_check_permission)
     app.register_error_handler(QuarterdeckError, answer_error)
-    app.register_error_handler(HTTPException, lambda error: answer_error(_from_http(error)))
+    app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Exception, _answer_unexpected)
     app.after_request(_finish_request)
 
@@ -154,6 +154,14 @@ def problem(error: QuarterdeckError) -> Response:
     return response
 
 
+def foreign_error(status: int, message: str | None) -> QuarterdeckError:
+    """Translate an error of Flask or APIFlask (404, 405, 413 …) so that there is one shape of answer."""
+    error = QuarterdeckError(message or HTTPStatus(status).phrase)
+    error.status = status  # type: ignore[misc]  # a class constant everywhere but for foreign errors
+    error.title = HTTPStatus(status).phrase  # type: ignore[misc]  # as above
+    return error
+
+
 def _begin_request() -> None:
     g.request_id = new_id()
     request_id.set(g.request_id)
@@ -177,13 +185,8 @@ def _finish_request(response: Response) -> Response:
     return response
 
 
-def _from_http(error: HTTPException) -> QuarterdeckError:
-    """Translate Flask's own errors (404, 405, 413 …) so that there is one shape of answer."""
-    status = error.code or 500
-    ours = QuarterdeckError(error.description or HTTPStatus(status).phrase)
-    ours.status = status  # type: ignore[misc]  # a class constant everywhere but for foreign errors
-    ours.title = HTTPStatus(status).phrase  # type: ignore[misc]  # as above
-    return ours
+def _answer_http(error: HTTPException) -> Response:
+    return answer_error(foreign_error(error.code or 500, error.description))
 
 
 def _answer_unexpected(error: Exception) -> Response:

@@ -63,7 +63,7 @@ def _toasts_figure(toasts: Toasts, actor: Actor) -> Figure:
 
 
 def _active_people(access: Access) -> int:
-    return sum(person.disabled_at is None for person in access.list_people())
+    return sum(not person.is_disabled for person in access.list_people())
 
 
 def _account_figure(access: Access, actor: Actor) -> Figure:
