@@ -50,6 +50,20 @@ class SshKeys:
         return self.folder / "authorized_keys"
 
 
+def make_keys(folder: Path) -> SshKeys:
+    keys = SshKeys(
+        folder,
+        good=make_key(folder / "good"),
+        rsa=make_key(folder / "rsa", kind="rsa"),
+        locked=make_key(folder / "locked", passphrase="open sesame"),
+        passphrase="open sesame",
+        wrong=make_key(folder / "wrong"),
+    )
+    public = [(folder / f"{name}.pub").read_text() for name in ("good", "rsa", "locked")]
+    keys.authorized.write_text("".join(public))
+    return keys
+
+
 def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> str:
     """Make a key pair with OpenSSH's own tool and return the private half."""
     run("ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "", "-f", str(path))
@@ -125,6 +139,14 @@ class SshServer:
             with contextlib.suppress(psutil.NoSuchProcess):
                 session.kill()
 
+    def vanish(self) -> None:
+        """Be gone at once, with every connection."""
+        sessions = self.sessions()
+        self.stop()
+        for session in sessions:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                session.kill()
+
     def stop(self) -> None:
         if self.process:
             self.process.terminate()
@@ -156,6 +178,7 @@ class SshServer:
             "PermitRootLogin": "yes",
             "PasswordAuthentication": "no",
             "KbdInteractiveAuthentication": "no",
+            "SetEnv": "HOME=/nonexistent",  # bash would read the .bashrc of whoever runs the tests
         }
         yield from (settings | self.options).items()
         yield from (("ListenAddress", address) for address in self.addresses)
@@ -248,17 +271,7 @@ def ssh_keys() -> Iterator[SshKeys]:
             pytest.fail(reason)
         pytest.skip(reason)
     with open_folder() as folder:
-        keys = SshKeys(
-            folder,
-            good=make_key(folder / "good"),
-            rsa=make_key(folder / "rsa", kind="rsa"),
-            locked=make_key(folder / "locked", passphrase="open sesame"),
-            passphrase="open sesame",
-            wrong=make_key(folder / "wrong"),
-        )
-        public = [(folder / f"{name}.pub").read_text() for name in ("good", "rsa", "locked")]
-        keys.authorized.write_text("".join(public))
-        yield keys
+        yield make_keys(folder)
 
 
 StartSshd = Callable[..., SshServer]
@@ -278,5 +291,4 @@ def sshd(ssh_keys: SshKeys, tmp_path: Path) -> Iterator[StartSshd]:
 
     yield start
     for server in servers:
-        server.cut()
-        server.stop()
+        server.vanish()

@@ -157,8 +157,9 @@ async def test_talkative_login_shell_is_passed_on_and_does_not_confuse(
 
 async def talk_while_starting(pool: SshPool, sshd: StartSshd, home: Path) -> None:
     (home / ".bashrc").write_text("echo hello from bashrc >&2; printf 'no newline' >&2; set -x\n")
+    server = sshd(SetEnv=f"HOME={home}")
     with login("/bin/bash", home=home) as person:
-        result, sink = await run_on(pool, sshd().target(username=person.name), "echo out; echo err >&2")
+        result, sink = await run_on(pool, server.target(username=person.name), "echo out; echo err >&2")
     assert (result.state, sink.out) == (RunState.SUCCEEDED, b"out\n")
     assert sink.err.startswith(b"hello from bashrc\nno newline")
     assert sink.err.endswith(b"err\n")

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import deque
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
 
 import asyncssh
 
@@ -30,7 +30,6 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
     def __init__(self) -> None:
         self.exit_status: int | None = None
         self.exit_signal = ""
-        self.is_opening = False
         self.is_sent = False
         self.is_closed = False
         self.cut: Exception | None = None
@@ -49,7 +48,7 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
         An empty list means that no more will come, or that none came for ``silence_seconds`` since
         the command's exit.
         """
-        while not self._chunks and not self.is_closed:
+        while not self._chunks and not self.is_closed and not self._closed_here:
             self._news = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(silence_seconds if self.has_ended else None):
@@ -85,10 +84,11 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
         return self._given_up
 
     def close(self) -> None:
-        """End the channel, whatever the command does."""
+        """End the channel, whatever the command does; nothing more is read, even if the server is stuck."""
         if self._channel and not self.is_closed:
             self._closed_here = True
             self._channel.close()
+            self._wake()
 
     def lent(self, lease: Lease) -> None:
         self._lease = lease
@@ -142,17 +142,13 @@ async def start_command(pool: SshPool, target: SshTarget, command: str, receiver
     """Start a command; a dead connection or a refused session leads to another connection.
 
     Raises StartUnknown when the command may have started, another SshError when it surely did not,
-    and Abandoned when the receiver was given up in time. To be awaited to its end: giving up is the
-    way to stop it.
+    and Abandoned when the receiver was given up in time. When cancelled, a command that is not yet
+    sent is never sent, and its session is closed.
     """
     cuts = refusals = 0
     while True:
         lease = await pool.lease(target)
-        try:
-            opening = await _open(lease, command, receiver, target)
-        except BaseException:
-            lease.end()
-            raise
+        opening = await _open(lease, command, receiver, target)
         if opening is _Opening.STARTED:
             return
         cuts += opening is _Opening.CUT
@@ -170,18 +166,33 @@ async def start_command(pool: SshPool, target: SshTarget, command: str, receiver
 
 async def _open(lease: Lease, command: str, receiver: RemoteCommand, target: SshTarget) -> _Opening:
     receiver.lent(lease)
-    receiver.is_opening = True
+    # Shielded, because asyncssh never closes a session whose opening was torn off half-way.
+    creating = asyncio.ensure_future(lease.connection.create_session(lambda: receiver, command))
     try:
-        channel, _ = await lease.connection.create_session(lambda: receiver, command)
+        channel, _ = await asyncio.shield(creating)
+    except asyncio.CancelledError:
+        receiver.give_up()
+        creating.add_done_callback(lambda _: _drop(creating, receiver, lease))
+        raise
+    except Abandoned:
+        lease.end()
+        raise
     except (asyncssh.Error, OSError) as error:
         await asyncio.sleep(0)  # asyncssh notes the end of a connection one turn of the loop after failing
         if receiver.is_sent:
+            lease.end()
             raise _not_started(lease, target) from error
         return _Opening.CUT if lease.connection.is_closed() else _Opening.REFUSED
-    finally:
-        receiver.is_opening = False
     channel.write_eof()
     return _Opening.STARTED
+
+
+def _drop(creating: "asyncio.Future[Any]", receiver: RemoteCommand, lease: Lease) -> None:
+    """Give the place back of a session that nobody waits for any more."""
+    if creating.cancelled() or creating.exception():
+        lease.end()
+    else:
+        receiver.close()
 
 
 def _pause_seconds(refusals: int) -> float:

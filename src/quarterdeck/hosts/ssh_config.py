@@ -16,7 +16,7 @@ from quarterdeck.hosts.ssh_target import name_problem
 LONGEST_TEXT: Final = 1_000_000
 MOST_LINES: Final = 20_000
 MOST_HOSTS: Final = 2_000
-MOST_PATTERNS: Final = 300
+MOST_PATTERNS: Final = 100
 _READ: Final = frozenset({"hostname", "user", "port", "identityfile", "proxyjump"})
 _REFUSED: Final = {
     "include": "Include is not followed; import that file as well.",

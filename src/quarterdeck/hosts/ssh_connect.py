@@ -147,7 +147,8 @@ async def _within(target: SshTarget, dropped: Callable[[], None], attempt: Calla
     except SshError:
         raise
     except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
-        raise (lost_before_sign_in(target) if drops else explain(error, target)) from error
+        was_dropped = drops > 0 and isinstance(error, (TimeoutError, *_DROPS))
+        raise (lost_before_sign_in(target) if was_dropped else explain(error, target)) from error
 
 
 def _pause_seconds(drops: int) -> float:

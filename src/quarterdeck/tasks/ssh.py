@@ -18,6 +18,7 @@ LONGEST_LINE_BYTES: Final = 130_000  # Linux takes 128 KiB in one argument
 GRACE_SECONDS: Final = 5.0
 _SILENCE_SECONDS: Final = 5.0
 _MARKER_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 10.0
 _NOT_SENT: Final = Result(None, RunState.CANCELLED, "Cancelled before the command was sent.")
 
 
@@ -61,7 +62,11 @@ class SshExecution:
     async def cancel(self) -> bool | None:
         """End the command and all it started; takes the grace, and a few seconds more if need be."""
         self._cancelling = True
-        if self._starting is None or self._give_up():
+        if self._remote.give_up():
+            if self._starting:
+                self._starting.cancel()
+            return True
+        if self._starting is None:
             return True
         await asyncio.wait({self._starting})
         if error := self._starting.exception():
@@ -75,28 +80,12 @@ class SshExecution:
         start = start_command(self._pool, self._target, self._line, self._remote)
         self._starting = asyncio.ensure_future(start)
         try:
-            # Shielded, because a session that is torn off half-way keeps its place on the connection.
-            await asyncio.shield(self._starting)
+            await self._starting
         except asyncio.CancelledError:
-            if self._starting.cancelled():
+            task = asyncio.current_task()
+            if self._cancelling and task and not task.cancelling():
                 raise Abandoned from None
-            self._give_up()
-            self._starting.add_done_callback(self._drop)
             raise
-
-    def _give_up(self) -> bool:
-        """Keep the command from being sent; returns False when it was sent already."""
-        if not self._remote.give_up():
-            return False
-        if self._starting and not self._remote.is_opening:
-            self._starting.cancel()
-        return True
-
-    def _drop(self, starting: "asyncio.Task[None]") -> None:
-        """End what nobody waits for any more."""
-        if not starting.cancelled():
-            starting.exception()
-        self._remote.close()
 
     async def _pass_output_on(self, sink: Sink) -> None:
         while chunks := await self._remote.read(_SILENCE_SECONDS):
@@ -125,7 +114,7 @@ class SshExecution:
             return None
         # Once the command itself is over, its number may belong to somebody else's process.
         group = None if self._remote.has_ended else self._marker.group
-        seconds = self._target.connect_seconds + self._grace_seconds + 10
+        seconds = self._target.connect_seconds + self._grace_seconds + _ANSWER_SECONDS
         try:
             async with asyncio.timeout(seconds):
                 answer = await self._ask(ending_line(self._mark, group, self._grace_seconds))

@@ -39,6 +39,7 @@ end TERM
 wait_gone "$tries" || { end KILL; wait_gone 20; }
 if present; then echo there; else echo gone; fi
 """
+_GROUP: Final = re.compile(rb"(\d{1,10})\n")
 _QUOTED: Final = {"'": "'\"'\"'", "\\": "'\"\\\\\"'"}
 
 
@@ -66,7 +67,7 @@ class Marker:
 
     def __init__(self, mark: str) -> None:
         self.group: int | None = None
-        self._line = re.compile(mark.encode() + rb" (\d{1,10})\n")
+        self._mark = mark.encode() + b" "
         self._longest = len(mark) + 12
         self._held = b""
 
@@ -75,9 +76,13 @@ class Marker:
         if self.group is not None:
             return data
         self._held += data
-        if found := self._line.search(self._held):
-            self.group = int(found[1])
-            return self._held[: found.start()] + self.rest()[found.end() :]
+        start = self._held.find(self._mark)
+        while start >= 0:
+            # Not a pattern compiled for each run: that took a fifth of a warm run's time.
+            if found := _GROUP.match(self._held, start + len(self._mark)):
+                self.group = int(found[1])
+                return self._held[:start] + self.rest()[found.end() :]
+            start = self._held.find(self._mark, start + 1)
         keep_from = max(0, len(self._held) - self._longest)
         passed, self._held = self._held[:keep_from], self._held[keep_from:]
         return passed
