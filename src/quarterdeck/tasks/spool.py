@@ -15,6 +15,7 @@ from quarterdeck.core.actors import Actor
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import Busy, Conflict, NotFound, QuarterdeckError
 from quarterdeck.core.loop import Loop
+from quarterdeck.core.security import private_directory
 from quarterdeck.history.service import History
 from quarterdeck.protocol.orders import Order, OrderStatus, OutputChunk, OutputPage, Receipt
 from quarterdeck.tasks.executor import Stream
@@ -55,6 +56,7 @@ class Spool:
         waiters: int,
         report: Callable[[OrderStatus], None],
     ) -> None:
+        private_directory(folder)
         self._files = KeptOrders(folder / "orders")
         self.output = OutputStore(folder / "runs")
         self._history, self._clock, self._loop = history, clock, loop
@@ -217,7 +219,7 @@ class Spool:
         with self._history.action(
             actor, "task.cancel", f"order:{order_id}", detail=detail, essential=True
         ) as outcome:
-            stopping = job.stop(RunState.CANCELLED, "Cancelled by the master.")
+            stopping = self._end(job, RunState.CANCELLED, "Cancelled by the master.")
             self._loop.run(stopping, timeout_seconds=_CANCEL_SECONDS)
             job.wait("", None, 2)
             outcome["gone"] = job.status().gone
@@ -234,11 +236,10 @@ class Spool:
             return
         gone = await ProcessTree(*(job.order.id for job in open_jobs)).end(_LEFTOVER_GRACE_SECONDS)
         for job in open_jobs:
-            job.lose(_NOT_BEGUN if job.state is RunState.QUEUED else _RESTARTED, gone=gone)
             self.output.writer(job.order.id, _HOST).close()  # files what a crash left without a record
             job.note_sizes(self.output.sizes(job.order.id, _HOST))
+            job.lose(_NOT_BEGUN if job.state is RunState.QUEUED else _RESTARTED, gone=gone)
             await self._conclude(job)
-            self._late_results.owe(job)
 
     async def stop(self) -> None:
         """End what runs, on record, and let go of everybody who waits; within a few seconds."""
@@ -247,7 +248,7 @@ class Spool:
         jobs = [job for job in list(self._jobs.values()) if not job.is_over]
         for job in jobs:
             job.release()
-        stops = (job.stop(RunState.LOST, _STOPPED, grace_seconds=_STOP_GRACE_SECONDS) for job in jobs)
+        stops = (self._end(job, RunState.LOST, _STOPPED, _STOP_GRACE_SECONDS) for job in jobs)
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await asyncio.gather(*stops)
@@ -268,28 +269,39 @@ class Spool:
             logger.error("order %s could not be run: %s", job.order.id, error)
             job.fail("The worker can't keep the output; make room on its disk.")
         await self._conclude(job)
-        if not self._is_stopping:
-            self._late_results.owe(job)
 
     async def _run(self, job: Job) -> None:
-        if job.is_over:
+        if job.has_ended:
             return
         with self.output.writer(job.order.id, _HOST) as writer:
-            await asyncio.to_thread(self._files.save, KeptOrder(job.order, _as_running(job), job.intent))
+            running = msgspec.structs.replace(job.status(), state=RunState.RUNNING)
+            await asyncio.to_thread(self._files.save, KeptOrder(job.order, running, job.intent))
             await job.run(writer)
 
+    async def _end(self, job: Job, state: RunState, message: str, grace_seconds: float | None = None) -> None:
+        await job.stop(state, message, grace_seconds=grace_seconds)
+        if not job.has_begun:
+            await self._conclude(job)  # it may wait in the queue for long
+
     async def _conclude(self, job: Job) -> None:
-        status = job.status()
-        detail: dict[str, Any] = {"state": status.state, "bytes": status.out_bytes + status.err_bytes}
-        detail |= {"exit_status": status.exit_status} if status.exit_status is not None else {}
-        detail |= {"error": status.message} if status.message else {}
-        detail |= {"gone": status.gone} if status.gone is not None else {}
-        try:
-            await asyncio.to_thread(self._files.save, KeptOrder(job.order, status, job.intent))
-            job.is_kept = True
-            await self._history.conclude_async(job.intent, status.state == RunState.SUCCEEDED, detail)
-        except (QuarterdeckError, OSError) as error:
-            logger.error("the end of order %s is not on disk: %s", job.order.id, error)
+        """Put the end on disk, then let everybody know; whoever was told of it never hears otherwise."""
+        if job.is_concluding:
+            return
+        job.is_concluding = True
+        end = job.end_status()
+        kept = KeptOrder(job.order, end, job.intent)
+        results = await asyncio.gather(
+            asyncio.to_thread(self._files.save, kept),
+            self._history.conclude_async(job.intent, end.state == RunState.SUCCEEDED, _outcome(end)),
+            return_exceptions=True,
+        )
+        for error in results:
+            if isinstance(error, BaseException):
+                logger.error("the end of order %s is not on disk: %s", job.order.id, error)
+        job.is_kept = not isinstance(results[0], BaseException)
+        job.publish()
+        if not self._is_stopping:
+            self._late_results.owe(job)
 
 
 def _same(job: Job, order: Order) -> Job:
@@ -298,5 +310,13 @@ def _same(job: Job, order: Order) -> Job:
     return job
 
 
-def _as_running(job: Job) -> OrderStatus:
-    return msgspec.structs.replace(job.status(), state=RunState.RUNNING)
+def _outcome(end: OrderStatus) -> dict[str, Any]:  # Any: JSON
+    """Return what the history keeps of an end."""
+    detail: dict[str, Any] = {"state": end.state, "bytes": end.out_bytes + end.err_bytes}
+    if end.exit_status is not None:
+        detail["exit_status"] = end.exit_status
+    if end.message:
+        detail["error"] = end.message
+    if end.gone is not None:
+        detail["gone"] = end.gone
+    return detail

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.protocol.orders import OrderStatus
@@ -31,6 +33,7 @@ class Job:
         self.sizes = Sizes(kept.status.out_bytes, kept.status.err_bytes)
         self.is_collected = False
         """Whether the master has fetched the end, and so needs no late result."""
+        self.is_concluding = False
         self.is_kept = False
         """Whether its end is in its file, so that memory may forget it."""
         self.was_left_running = False
@@ -45,10 +48,22 @@ class Job:
         self._execution: LocalExecution | None = None
         self._running: asyncio.Task[Result] | None = None
         self._stopped: tuple[RunState, str] | None = None
+        self._proved = asyncio.Event()
+        self._end_status: OrderStatus | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        return self._running is not None
 
     @property
     def is_over(self) -> bool:
+        """Whether it has ended and everybody may know: its end is on disk and can't become another one."""
         return self.state.is_terminal
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, though perhaps that is not on disk yet."""
+        return self.is_over or self._end_status is not None
 
     def status(self, head: str = "", seq: int = 0) -> OrderStatus:
         return OrderStatus(
@@ -80,7 +95,7 @@ class Job:
 
     async def run(self, writer: OutputWriter) -> None:
         """Run to the end; every way to fail becomes a state with its message."""
-        if self._stopped or self.is_over:
+        if self._stopped or self.has_ended:
             return
         if self._clock.now() > self.order.deadline:
             self._end(Result(None, RunState.FAILED, "It had to wait for others until its deadline was over."))
@@ -88,7 +103,10 @@ class Job:
         try:
             self._execution = LocalExecution(self.order.task, marker=self.order.id)
             self._running = asyncio.ensure_future(self._execution.run(_Output(self, writer)))
-            self._end(await self._result_in_time(self._running))
+            result = await self._result_in_time(self._running)
+            if self._stopped:
+                await self._proved.wait()
+            self._end(result)
         except QuarterdeckError as error:
             self._end(Result(None, RunState.FAILED, error.message))
         except Exception:
@@ -99,7 +117,7 @@ class Job:
 
     async def stop(self, state: RunState, message: str, *, grace_seconds: float | None = None) -> None:
         """End it with this state; returns when the process tree is gone or could not be ended."""
-        if self.is_over or self._stopped:
+        if self.has_ended or self._stopped:
             return
         self._stopped = (state, message)
         if self._execution is None or self._running is None:
@@ -107,7 +125,10 @@ class Job:
             self._end(Result(None, state, message))
             return
         self._move(RunState.CANCELLING)
-        self._gone = await self._execution.cancel(grace_seconds)
+        try:
+            self._gone = await self._execution.cancel(grace_seconds)
+        finally:
+            self._proved.set()
         await asyncio.wait({self._running}, timeout=_LET_GO_SECONDS)
         self._running.cancel()
 
@@ -142,13 +163,29 @@ class Job:
                 raise
             return Result(None, *self._stopped)
 
+    def end_status(self) -> OrderStatus:
+        """Return the status that is to be kept and then published."""
+        return self._end_status or self.status()
+
+    def publish(self) -> None:
+        """Let everybody know of the end."""
+        end = self.end_status()
+        self._exit_status, self._message, self._details = end.exit_status, end.message, end.details
+        self._finished_at = end.finished_at
+        self._move(RunState(end.state))
+
     def _end(self, result: Result) -> None:
-        if self.is_over:
+        if self.has_ended:
             return
         state, message = self._stopped or (result.state, result.message)
-        self._exit_status, self._message, self._details = result.exit_status, message, result.details
-        self._finished_at = self._clock.now()
-        self._move(state)
+        self._end_status = msgspec.structs.replace(
+            self.status(),
+            state=state,
+            message=message,
+            exit_status=result.exit_status,
+            details=dict(result.details),
+            finished_at=self._clock.now(),
+        )
 
     def _move(self, state: RunState) -> None:
         self.state = advance(self.state, state)
