@@ -1,5 +1,6 @@
 """Histories, actors and faulty disks for the tests of the history."""
 
+import asyncio
 import errno
 import os
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 
 from quarterdeck.core.actors import Actor, ActorKind, Role
 from quarterdeck.history.disk import Disk
-from quarterdeck.history.lines import Kind, Record, Sealer
+from quarterdeck.history.lines import Entry, Kind, Record, Sealer
 from quarterdeck.history.service import History
 from quarterdeck.history.verify import Verification, verify
 
@@ -120,6 +121,18 @@ class FullDisk(Disk):
         if length - os.fstat(descriptor).st_size > self._room():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         super().reserve(descriptor, length)
+
+
+def write_events(
+    history: History, count: int, actor_of: Callable[[int], Actor] = lambda _: ADA
+) -> list[Entry]:
+    """Write many events in their order, all waiting at once, as a busy node's tasks do."""
+
+    async def write() -> list[Entry]:
+        writing = (history.event_async(actor_of(n), "host.test", f"host:{n}") for n in range(count))
+        return list(await asyncio.gather(*writing))
+
+    return asyncio.run(write())
 
 
 def wait_until(is_ready: Callable[[], bool], what: str, seconds: float = 10) -> None:

@@ -24,6 +24,7 @@ from tests.history.factories import (
     check,
     journal_files,
     make_history,
+    write_events,
 )
 
 
@@ -137,8 +138,7 @@ def test_files_are_private_under_a_loose_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         history = make_history(tmp_path / "history", ballast_bytes=4096)
-        for _ in range(1001):
-            history.event(ADA, "host.test")
+        write_events(history, 1_001)
         history.rebuild()
         history.close()
     finally:

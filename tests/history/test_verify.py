@@ -8,7 +8,16 @@ import pytest
 
 from quarterdeck.history.lines import Kind, Record, Sealer, encode_members
 from quarterdeck.history.peers import SeenHead
-from tests.history.factories import ADA, KEY, NOON, all_lines, check, journal_files, make_history
+from tests.history.factories import (
+    ADA,
+    KEY,
+    NOON,
+    all_lines,
+    check,
+    journal_files,
+    make_history,
+    write_events,
+)
 
 Change = Callable[[list[bytes]], list[bytes]]
 
@@ -119,8 +128,7 @@ def test_lines_of_another_key_are_found(tmp_path: Path) -> None:
 def test_every_flipped_byte_of_an_index_is_found_and_search_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "history"
     history = make_history(folder)
-    for number in range(1005):
-        history.event(ADA, "host.test", f"host:{number}")
+    write_events(history, 1_005)
     history.close()  # a running writer would mend it
     history.rebuild()
     index = next(folder.glob("*.idx"))

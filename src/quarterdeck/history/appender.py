@@ -123,6 +123,11 @@ class Appender:
         self._write_durably(content, places[-1])
         return places
 
+    def touch(self) -> None:
+        """Write without adding a line; raises AppendError where nothing can be written."""
+        with naming(self._head_path):
+            self._store_head()
+
     def close(self) -> None:
         for descriptor in (self._segment, self._head_file, self._lock):
             if descriptor is not None:

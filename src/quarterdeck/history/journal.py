@@ -30,6 +30,7 @@ _INDEX_BACKLOG: Final = 200
 _INDEX_AT_ONCE: Final = 2
 _MOST_OWED: Final = 10_000
 _RETRY_SECONDS: Final = 1.0
+_NOWHERE: Final = Place(0, "", "", "", "")
 
 
 class _Posted(Ticket):
@@ -75,6 +76,17 @@ class Journal:
         self._submit(ticket)
         await ticket.future
         return self._entry(record, ticket.settled())
+
+    def is_writable(self) -> bool:
+        """Tell whether an ordinary record could be written now, by all steps but a line of its own."""
+        probe = ThreadTicket(b"", False)
+        try:
+            self._submit(probe)
+            probe.wait(self._appender.path)
+        except Busy as error:
+            logger.warning("%s", error.message)
+            return False
+        return True
 
     def post(self, record: Record) -> None:
         """Send a record on its way without waiting; it is kept until it can be written."""
@@ -213,14 +225,17 @@ class Journal:
             self._append(essential)
 
     def _append(self, tickets: list[Ticket]) -> None:
-        owed = list(self._owed)
-        if not owed and not tickets:
-            return
-        places = self._appender.append([*owed, *(ticket.members for ticket in tickets)])
-        for _ in owed:
-            self._owed.popleft()
-        for ticket, place in zip(tickets, places[len(owed) :], strict=True):
-            ticket.place = place
+        owed, real = list(self._owed), [ticket for ticket in tickets if ticket.members]
+        if owed or real:
+            places = self._appender.append([*owed, *(ticket.members for ticket in real)])
+            for _ in owed:
+                self._owed.popleft()
+            for ticket, place in zip(real, places[len(owed) :], strict=True):
+                ticket.place = place
+        if len(real) < len(tickets):
+            self._appender.touch()
+            for probe in tickets:
+                probe.place = probe.place or _NOWHERE
 
 
 def _finding(finding: Finding) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from quarterdeck.core.errors import NotFound
+from quarterdeck.core.errors import Invalid
 from quarterdeck.history.query import HistoryQuery
 from quarterdeck.history.reader import Found, HistoryPage
 from quarterdeck.history.verify import Verification
@@ -37,17 +37,43 @@ class Peers(Protocol):
         """Return what the node wrote down of this node's chain."""
 
 
+class Source(Protocol):
+    """A history that can be read: this node's or a peer's."""
+
+    def page(self, query: HistoryQuery) -> HistoryPage: ...
+
+    def get(self, id_: str) -> Found: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _PeerHistory:
+    peers: Peers
+    name: str
+
+    def page(self, query: HistoryQuery) -> HistoryPage:
+        return self.peers.page(self.name, query)
+
+    def get(self, id_: str) -> Found:
+        return self.peers.get(self.name, id_)
+
+
 class PeerBook:
     """Where the routes find the peers; a node without any has an empty one."""
 
     def __init__(self, peers: Peers | None = None) -> None:
         self._peers = peers
 
+    @property
+    def peers(self) -> Peers | None:
+        return self._peers
+
     def names(self) -> list[str]:
         return self._peers.names() if self._peers else []
 
-    def peers_with(self, name: str) -> Peers:
-        """Return who can ask the node of that name; raises NotFound."""
+    def history_of(self, own: Source, own_name: str, name: str) -> Source:
+        """Return the history of a node: this one's for its own name or none. Raises Invalid."""
+        if name in ("", own_name):
+            return own
         if self._peers is None or name not in self._peers.names():
-            raise NotFound(f"There is no node {name} whose history could be shown.")
-        return self._peers
+            raise Invalid({"node": f"There is no node {name[:63]} whose history could be shown."})
+        return _PeerHistory(self._peers, name)

@@ -4,8 +4,8 @@ Files are read, not mapped: a mapped file that somebody cuts short would end the
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from quarterdeck.core.errors import Busy, Invalid, NotFound
 from quarterdeck.history import matching, segments, sidecar
 from quarterdeck.history.lines import Entry, Kind, LineError, Sealer, decode, seq_of
 from quarterdeck.history.matching import Matcher
-from quarterdeck.history.query import HistoryQuery
+from quarterdeck.history.query import MOST_LIMIT, HistoryQuery
 from quarterdeck.history.segments import Segment
 from quarterdeck.history.sidecar import Sidecar, bits_of
 
@@ -184,6 +184,17 @@ class Reader:
                 except LineError:
                     return ""
         return ""
+
+
+def walk(page_of: Callable[[HistoryQuery], HistoryPage], query: HistoryQuery) -> Iterator[Entry]:
+    """Yield every entry that fits, page by page."""
+    query = replace(query, limit=MOST_LIMIT)
+    while True:
+        page = page_of(query)
+        yield from page.entries
+        if not page.next_cursor:
+            return
+        query = replace(query, cursor=page.next_cursor)
 
 
 class _opened:  # noqa: N801 - reads as a word of the language

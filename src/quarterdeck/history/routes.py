@@ -1,0 +1,165 @@
+"""The pages of the history. All of it is text from outside: escaped by Jinja, made visible by ``texts``."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+from flask import Blueprint, Response, render_template, request
+
+from quarterdeck.core import web
+from quarterdeck.core.errors import Invalid, Unreachable
+from quarterdeck.history import reading, texts
+from quarterdeck.history.lines import Entry, Kind
+from quarterdeck.history.peers import PeerBook
+from quarterdeck.history.query import HistoryQuery
+from quarterdeck.history.reader import HistoryPage
+from quarterdeck.history.service import History
+
+blueprint = Blueprint("history", __name__, template_folder="templates")
+blueprint.add_app_template_filter(texts.visible, "visible")
+blueprint.add_app_template_filter(texts.visible_lines, "visible_lines")
+
+KINDS: Final = (
+    ("", "All entries"),
+    (Kind.INTENT.value, "Begun (intent)"),
+    (Kind.OUTCOME.value, "Ended (outcome)"),
+    (Kind.EVENT.value, "Events"),
+    (Kind.DENIED.value, "Denied"),
+)
+_PLAIN_PARAMETERS: Final = (
+    "q", "actor", "action", "object", "host", "kind", "request", "since", "until", "node", "cursor",
+)  # fmt: skip
+_PLACES: Final = {"host": "/hosts/", "run": "/runs/", "person": "/people/"}
+_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,62}\Z", re.ASCII)
+_TOLD: Final = ("error", "command", "url", "reason", "result", "host", "hosts")
+
+Page = str | tuple[str, int]
+
+
+@blueprint.get("/history")
+@web.allow("history.read")
+def history_list() -> Page:
+    """Show the newest entries; the filters' own requests get the rows alone."""
+    values = _values()
+    template = "history/_rows.html" if "HX-Request" in request.headers else "history/history_list.html"
+    try:
+        query = reading.asked(values)
+        page = reading.source(values.get("node", "")).page(query)
+    except Invalid as error:
+        return _render(template, values, errors=error.fields), 422
+    except Unreachable as error:
+        return _render(template, values, trouble=error.message), error.status
+    return _render(template, values, page=page, query=query)
+
+
+@blueprint.get("/history/<id_>")
+@web.allow("history.read")
+def history_entry(id_: str) -> Page:
+    node = request.args.get("node", "")
+    found = reading.source(node).get(id_)
+    begun, ended = (found.pair, found.entry) if found.entry.pair else (found.entry, found.pair)
+    seconds = (ended.at - begun.at).total_seconds() if begun and ended else None
+    return render_template(
+        "history/history_entry.html", found=found, entry=found.entry, pair=found.pair, node=node,
+        seconds=seconds, **_words(),
+    )  # fmt: skip
+
+
+@blueprint.get("/history.csv")
+@web.allow("history.export")
+def history_csv() -> Response:
+    return reading.export(reading.asked(_values()), request.args.get("node", ""), "csv")
+
+
+@blueprint.get("/history.json")
+@web.allow("history.export")
+def history_json() -> Response:
+    return reading.export(reading.asked(_values()), request.args.get("node", ""), "json")
+
+
+def _values() -> dict[str, str]:
+    """Return the query string without what is empty: a form sends all of its fields."""
+    return {name: value for name, value in request.args.items() if value.strip()}
+
+
+def _render(
+    template: str,
+    values: Mapping[str, str],
+    *,
+    page: HistoryPage | None = None,
+    query: HistoryQuery | None = None,
+    errors: Mapping[str, str] | None = None,
+    trouble: str = "",
+) -> str:
+    own = web.part(History).node
+    nodes = [(own, f"{own} (this node)"), *((name, name) for name in web.part(PeerBook).names())]
+    shown = {name: values.get(name, "") for name in _PLAIN_PARAMETERS}
+    return render_template(
+        template, values=shown, errors=errors or {}, trouble=trouble, page=page, kinds=KINDS, nodes=nodes,
+        chips=_chips(values, query), node=values.get("node", ""), export_query=_query(values, cursor=""),
+        older_url=_url(values, cursor=page.next_cursor) if page and page.next_cursor else "",
+        newest_url=_url(values, cursor="") if values.get("cursor") else "",
+        with_filter=lambda **changes: _url(values, cursor="", **changes), **_words(),
+    )  # fmt: skip
+
+
+def _words() -> dict[str, Any]:  # Any: functions for the template
+    return {
+        "place_of": place_of,
+        "summary_of": summary_of,
+        "shown_time": _shown_time,
+        "detail_rows": detail_rows,
+    }
+
+
+def _chips(values: Mapping[str, str], query: HistoryQuery | None) -> list[tuple[str, str, str]]:
+    """Return name, value and the address without it, for each filter in use."""
+    used = query.filters() if query else {}
+    return [(name, values[name], _url(values, cursor="", **{name: ""})) for name in used if name in values]
+
+
+def _query(values: Mapping[str, str], **changes: str) -> str:
+    merged = {**values, **changes}
+    return urlencode({name: value for name, value in merged.items() if value})
+
+
+def _url(values: Mapping[str, str], **changes: str) -> str:
+    query = _query(values, **changes)
+    return f"/history?{query}" if query else "/history"
+
+
+def place_of(object_: str) -> str:
+    """Return the address of the page that an object has, or nothing."""
+    kind, _, name = object_.partition(":")
+    return f"{_PLACES[kind]}{quote(name)}" if kind in _PLACES and _NAME.match(name) else ""
+
+
+def summary_of(entry: Entry) -> str:
+    """Return what tells most about an entry, for its row in the list."""
+    for name in _TOLD:
+        if value := entry.detail.get(name):
+            if value == "ok":
+                continue
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            return f"{text[:200]}…" if len(text) > 200 else text
+    return ""
+
+
+def detail_rows(entry: Entry) -> list[tuple[str, str]]:
+    """Return the members of a detail as text."""
+    return [(name, _plain(value)) for name, value in entry.detail.items()]
+
+
+def _plain(value: Any) -> str:  # Any: what JSON holds
+    return (
+        value
+        if isinstance(value, str)
+        else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    )
+
+
+def _shown_time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
