@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import deque
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Final
 
 import asyncssh
 
@@ -30,6 +30,7 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
     def __init__(self) -> None:
         self.exit_status: int | None = None
         self.exit_signal = ""
+        self.is_opening = False
         self.is_sent = False
         self.is_closed = False
         self.cut: Exception | None = None
@@ -37,6 +38,7 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
         self._closed_here = False
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._lease: Lease | None = None
+        self._starting: asyncio.Future[None] | None = None
         self._chunks: deque[tuple[bool, bytes]] = deque()
         self._held = 0
         self._paused = False
@@ -80,8 +82,12 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
 
     def give_up(self) -> bool:
         """Make sure that the command is not sent; returns False when it was sent already."""
-        self._given_up = not self.is_sent
-        return self._given_up
+        if self.is_sent:
+            return False
+        self._given_up = True
+        if self._starting and not self.is_opening:
+            self._starting.cancel()
+        return True
 
     def close(self) -> None:
         """End the channel, whatever the command does; nothing more is read, even if the server is stuck."""
@@ -90,8 +96,19 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
             self._channel.close()
             self._wake()
 
-    def lent(self, lease: Lease) -> None:
+    async def start_failure(self) -> BaseException | None:
+        """Wait until the command is started, and return what kept it from that."""
+        if self._starting is None:
+            return Abandoned()
+        await asyncio.wait({self._starting})
+        return Abandoned() if self._starting.cancelled() else self._starting.exception()
+
+    def follow(self, starting: "asyncio.Future[None]") -> None:
+        self._starting = starting
+
+    def opens_on(self, lease: Lease) -> None:
         self._lease = lease
+        self.is_opening = True
 
     # What follows is called by asyncssh.
 
@@ -145,10 +162,29 @@ async def start_command(pool: SshPool, target: SshTarget, command: str, receiver
     and Abandoned when the receiver was given up in time. When cancelled, a command that is not yet
     sent is never sent, and its session is closed.
     """
+    starting = asyncio.ensure_future(_start(pool, target, command, receiver))
+    receiver.follow(starting)
+    try:
+        # Shielded, because asyncssh never closes a session whose opening was torn off half-way.
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if starting.cancelled() and task and not task.cancelling():
+            raise Abandoned from None
+        receiver.give_up()
+        starting.add_done_callback(lambda _: receiver.close())
+        raise
+
+
+async def _start(pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand) -> None:
     cuts = refusals = 0
     while True:
         lease = await pool.lease(target)
-        opening = await _open(lease, command, receiver, target)
+        try:
+            opening = await _open(lease, command, receiver, target)
+        except BaseException:
+            lease.end()
+            raise
         if opening is _Opening.STARTED:
             return
         cuts += opening is _Opening.CUT
@@ -165,34 +201,18 @@ async def start_command(pool: SshPool, target: SshTarget, command: str, receiver
 
 
 async def _open(lease: Lease, command: str, receiver: RemoteCommand, target: SshTarget) -> _Opening:
-    receiver.lent(lease)
-    # Shielded, because asyncssh never closes a session whose opening was torn off half-way.
-    creating = asyncio.ensure_future(lease.connection.create_session(lambda: receiver, command))
+    receiver.opens_on(lease)
     try:
-        channel, _ = await asyncio.shield(creating)
-    except asyncio.CancelledError:
-        receiver.give_up()
-        creating.add_done_callback(lambda _: _drop(creating, receiver, lease))
-        raise
-    except Abandoned:
-        lease.end()
-        raise
+        channel, _ = await lease.connection.create_session(lambda: receiver, command)
     except (asyncssh.Error, OSError) as error:
         await asyncio.sleep(0)  # asyncssh notes the end of a connection one turn of the loop after failing
         if receiver.is_sent:
-            lease.end()
             raise _not_started(lease, target) from error
         return _Opening.CUT if lease.connection.is_closed() else _Opening.REFUSED
+    finally:
+        receiver.is_opening = False
     channel.write_eof()
     return _Opening.STARTED
-
-
-def _drop(creating: "asyncio.Future[Any]", receiver: RemoteCommand, lease: Lease) -> None:
-    """Give the place back of a session that nobody waits for any more."""
-    if creating.cancelled() or creating.exception():
-        lease.end()
-    else:
-        receiver.close()
 
 
 def _pause_seconds(refusals: int) -> float:

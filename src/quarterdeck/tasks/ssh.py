@@ -37,7 +37,6 @@ class SshExecution:
         self._marker = Marker(self._mark)
         self._marked = asyncio.Event()
         self._remote = RemoteCommand()
-        self._starting: asyncio.Task[None] | None = None
         self._cancelling = False
         self._gone: bool | None = None
 
@@ -46,7 +45,7 @@ class SshExecution:
         if self._cancelling:
             return _NOT_SENT
         try:
-            await self._start()
+            await start_command(self._pool, self._target, self._line, self._remote)
         except Abandoned:
             return _NOT_SENT
         except StartUnknown as error:
@@ -63,29 +62,13 @@ class SshExecution:
         """End the command and all it started; takes the grace, and a few seconds more if need be."""
         self._cancelling = True
         if self._remote.give_up():
-            if self._starting:
-                self._starting.cancel()
             return True
-        if self._starting is None:
-            return True
-        await asyncio.wait({self._starting})
-        if error := self._starting.exception():
-            return None if isinstance(error, StartUnknown) else True
+        if failure := await self._remote.start_failure():
+            return None if isinstance(failure, StartUnknown) else True
         self._gone = await self._end_group()
         if not self._gone:
             self._remote.close()
         return self._gone
-
-    async def _start(self) -> None:
-        start = start_command(self._pool, self._target, self._line, self._remote)
-        self._starting = asyncio.ensure_future(start)
-        try:
-            await self._starting
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._cancelling and task and not task.cancelling():
-                raise Abandoned from None
-            raise
 
     async def _pass_output_on(self, sink: Sink) -> None:
         while chunks := await self._remote.read(_SILENCE_SECONDS):
