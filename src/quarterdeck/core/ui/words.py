@@ -41,6 +41,8 @@ STATES: Final = {
     "error": Look(icon="x-octagon-fill", tone="error"),
     # people, tokens and what can be switched
     "active": Look(icon="check-circle-fill", tone="success"),
+    "invited": Look(icon="envelope", tone="info"),
+    "disabled": Look(icon="slash-circle", tone="quiet"),
     "locked": Look(icon="lock-fill", tone="warning"),
     "expired": Look(icon="clock-history", tone="quiet"),
     "revoked": Look(icon="slash-circle", tone="quiet"),
