@@ -1,6 +1,7 @@
 """The master's side of a task on a worker, with a real worker at the other end."""
 
 import asyncio
+import contextlib
 import dataclasses
 import socket
 from collections.abc import Iterator
@@ -179,3 +180,15 @@ async def test_an_order_cancelled_before_it_is_sent_is_never_sent(worker: Worker
     assert await execution.cancel() is True
     assert (await execution.run(Kept())).state is RunState.CANCELLED
     assert [line for line in worker.history() if line["action"] == "task.run"] == []
+
+
+async def test_an_order_cancelled_while_it_is_tried_is_not_sent_later(worker: WorkerNode) -> None:
+    await asyncio.to_thread(worker.kill)
+    execution = WorkerExecution(link(worker), new_order("true"))
+    running = asyncio.ensure_future(execution.run(Kept()))
+    await asyncio.sleep(0)
+    await asyncio.gather(asyncio.to_thread(worker.start), execution.cancel())
+    with contextlib.suppress(QuarterdeckError):
+        await asyncio.wait_for(running, 20)
+    lines = [line for line in worker.history() if line["action"] == "task.run"]
+    assert [line for line in lines if line["kind"] == "intent" and "true" in str(line)] == []

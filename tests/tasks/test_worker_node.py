@@ -160,8 +160,10 @@ def test_no_secret_of_the_node_reaches_a_command_a_log_or_the_history(tmp_path: 
 
 
 def test_a_worker_needs_less_than_its_budget_of_memory(worker: WorkerNode) -> None:
-    worker.finished(worker.order("echo x").id)
-    worker.ask("GET", "/health")
+    order = worker.order("head -c 10000000 /dev/zero")
+    worker.finished(order.id)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(worker.output, [order.id] * 4))
     assert worker.resident_megabytes() < 60
 
 

@@ -38,8 +38,9 @@ from quarterdeck.tasks.spool import MASTER, Spool
 S = TypeVar("S", bound=msgspec.Struct)
 
 LONGEST_WAIT_SECONDS: Final = 25.0
-_PAGE_BYTES: Final = 1 << 20
-_RANGE_BYTES: Final = 4 << 20
+_PAGE_BYTES: Final = 240 * 1024
+"""A page fits into what the bridge sends at once."""
+_RANGE_BYTES: Final = 1 << 20
 _TAIL_BYTES: Final = 65536
 _HAND_SECONDS: Final = 60
 
@@ -188,7 +189,7 @@ def _run_here(wanted: TaskRequest) -> Response:
     spool.expect_report(id_)
     status = spool.wait(id_, seconds)
     if not status.is_terminal:
-        return _json(receipt, 202)
+        return _json(msgspec.structs.replace(receipt, state=status.state), 202)
     out, err = (spool.tail(id_, stream, _TAIL_BYTES).decode(errors="replace") for stream in Stream)
     return _json(TaskAnswer(status=status, out=out, err=err))
 

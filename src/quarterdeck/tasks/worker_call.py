@@ -69,7 +69,7 @@ class WorkerExecution:
         self._patience = patience or Patience()
         self._client = client
         self._on_witness = on_witness
-        self._is_sent = self._is_cancelled = self._has_started = False
+        self._is_sent = self._is_accepted = self._is_cancelled = self._has_started = False
 
     async def run(self, sink: Sink) -> Result:
         """Follow the order to its end. Raises QuarterdeckError when the worker surely did not begin it."""
@@ -108,6 +108,7 @@ class WorkerExecution:
             if error.is_unsent:
                 raise Unreachable(error.message) from error
             return self._lost(error)
+        self._is_accepted = True
         self._note(receipt.head, receipt.seq)
         try:
             return await self._follow(client, sink, receipt.state)
@@ -169,7 +170,8 @@ class WorkerExecution:
             try:
                 return await ask()
             except _Away:
-                if loop.time() + pause > deadline:
+                is_unwanted = self._is_cancelled and not self._is_accepted  # never send it again then
+                if is_unwanted or loop.time() + pause > deadline:
                     raise
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, _LONGEST_PAUSE)
