@@ -75,7 +75,8 @@ class Node:
         return self.parts.runs.output.read(run_id, host, Stream(stream))
 
     def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.parts.runs.stop(), self.loop).result(10)
+        for ending in (self.parts.runs.stop(), self.parts.pool.close(), self.parts.hosts.calls.close()):
+            asyncio.run_coroutine_threadsafe(ending, self.loop).result(10)
         self.end_loop()
         self.parts.history.close()
         self.parts.db.close()

@@ -14,6 +14,7 @@ from quarterdeck.hosts.ssh_target import SshTarget
 
 HIGH_WATER_BYTES: Final = 256 * 1024
 _REFUSALS: Final = 12
+_INPUT_SECONDS: Final = 1.0
 _REFUSALS_WHEN_UNUSED: Final = 5
 
 
@@ -42,6 +43,7 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
         self._chunks: deque[tuple[bool, bytes]] = deque()
         self._held = 0
         self._paused = False
+        self._input_end: asyncio.TimerHandle | None = None
         self._news: asyncio.Future[None] | None = None
 
     async def read(self, silence_seconds: float | None = None) -> list[tuple[bool, bytes]]:
@@ -110,7 +112,22 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
         self._lease = lease
         self.is_opening = True
 
+    def end_input_later(self) -> None:
+        """Close the login shell's input, should it still run then; most commands are over before.
+
+        The command's own input is empty from the start, by its line.
+        """
+        loop = asyncio.get_running_loop()
+        self._input_end = loop.call_later(_INPUT_SECONDS, self._end_input)
+
+    def _end_input(self) -> None:
+        if self._channel and not self.is_closed:
+            self._channel.write_eof()
+
     # What follows is called by asyncssh.
+
+    def eof_received(self) -> bool:
+        return True  # asyncssh would answer with a packet that nobody needs just before the end
 
     def connection_made(self, chan: "asyncssh.SSHClientChannel[bytes]") -> None:
         self._channel = chan
@@ -140,6 +157,8 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
         self.cut = exc
+        if self._input_end:
+            self._input_end.cancel()
         if self._lease:
             self._lease.end()
         self._wake()
@@ -203,7 +222,7 @@ async def _start(pool: SshPool, target: SshTarget, command: str, receiver: Remot
 async def _open(lease: Lease, command: str, receiver: RemoteCommand, target: SshTarget) -> _Opening:
     receiver.opens_on(lease)
     try:
-        channel, _ = await lease.connection.create_session(lambda: receiver, command)
+        await lease.connection.create_session(lambda: receiver, command)
     except (asyncssh.Error, OSError) as error:
         await asyncio.sleep(0)  # asyncssh notes the end of a connection one turn of the loop after failing
         if receiver.is_sent:
@@ -211,7 +230,7 @@ async def _open(lease: Lease, command: str, receiver: RemoteCommand, target: Ssh
         return _Opening.CUT if lease.connection.is_closed() else _Opening.REFUSED
     finally:
         receiver.is_opening = False
-    channel.write_eof()
+    receiver.end_input_later()
     return _Opening.STARTED
 
 

@@ -54,7 +54,7 @@ def ending_line(mark: str, group: int | None, grace_seconds: float) -> str:
 
 
 def _line(script: str, *words: str) -> str:
-    return " ".join(["exec sh -c", _quote(script), "sh", *map(_quote, words)])
+    return " ".join(["exec sh -c", _quote(script), "sh", *map(_quote, words), "</dev/null"])
 
 
 def _quote(text: str) -> str:
