@@ -2,13 +2,14 @@
 // licences, gzip and brotli twins. `hatch_build.py` runs it; by hand it is `node build.mjs`.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { basename, extname, join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
 
 const SOURCE = "src/quarterdeck";
 const DIST = `${SOURCE}/static/dist`;
-const FRESH = `${DIST}.new`;
+const FRESH = `node_modules/.dist-new-${process.pid}`;
+const OLD = `node_modules/.dist-old-${process.pid}`;
 const CORE = `${SOURCE}/core/ui`;
 const ICONS = "node_modules/bootstrap-icons";
 
@@ -161,7 +162,6 @@ function compress() {
   }
 }
 
-rmSync(FRESH, { recursive: true, force: true });
 mkdirSync(FRESH, { recursive: true });
 const bundles = findBundles();
 const metafile = await bundle(bundles);
@@ -173,5 +173,7 @@ for (const path of walk(`${CORE}/assets/img`, ".svg"))
 writeFileSync(`${FRESH}/third-party.txt`, licences(metafile));
 writeFileSync(`${FRESH}/manifest.json`, `${JSON.stringify(manifest(bundles, metafile, images, icons), null, 2)}\n`);
 compress();
-rmSync(DIST, { recursive: true, force: true });
+mkdirSync(dirname(DIST), { recursive: true });
+if (existsSync(DIST)) renameSync(DIST, OLD);
 renameSync(FRESH, DIST);
+rmSync(OLD, { recursive: true, force: true });

@@ -122,6 +122,20 @@ def test_what_the_browser_says_about_the_site_counts(app: Flask, site: str, stat
     assert answer.status_code == status
 
 
+@pytest.mark.parametrize(("site", "status"), [("same-origin", 200), ("same-site", 403), ("cross-site", 403)])
+def test_an_own_page_that_hides_its_address_may_send_a_form(app: Flask, site: str, status: int) -> None:
+    client = as_(app, "ada")
+    headers = {"Origin": "null", "Sec-Fetch-Site": site}
+    assert (
+        client.post("/change", data={"csrf_token": token_of(client)}, headers=headers).status_code == status
+    )
+
+
+def test_hiding_the_address_spares_no_token(app: Flask) -> None:
+    headers = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+    assert as_(app, "ada").post("/change", headers=headers).status_code == 403
+
+
 def test_the_public_address_is_an_own_origin() -> None:
     client = as_(make_app(public_url="https://deck.example.org"), "ada")
     origin = {"Origin": "https://deck.example.org"}

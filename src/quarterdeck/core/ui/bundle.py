@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,8 @@ from quarterdeck.core.errors import NotFound, QuarterdeckError
 
 PREFIX: Final = "/static/dist/"
 FOREVER: Final = "public, max-age=31536000, immutable"
-_NAME: Final = re.compile(r"[a-z][\w-]*\.[0-9A-Z]{8}\.(js|css|svg)\Z")
+_LICENCES: Final = "third-party.txt"
+_NAME: Final = re.compile(r"([a-z][\w-]*\.[0-9A-Z]{8}\.(js|css|svg)|third-party\.txt)\Z")
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -31,10 +32,11 @@ class BundleMissing(QuarterdeckError):
 class Bundle:
     """What build.mjs made: each file under its hashed name, the files of a module, the sprite of an icon."""
 
-    folder: Path
     files: dict[str, str]
     modules: dict[str, list[str]]
     icons: dict[str, str]
+    contents: dict[str, bytes] = field(repr=False)
+    """Held in memory (half a megabyte): a build under a running master takes nothing from its pages."""
 
     def url(self, name: str) -> str:
         """Return the address of ``app.css``; KeyError for a name that is not in the bundle."""
@@ -56,22 +58,21 @@ class Bundle:
 
     def answer(self, name: str) -> Response:
         """Answer one file of the bundle, compressed where the client takes it. Raises NotFound."""
-        if not (_NAME.match(name) or name == "third-party.txt") or not (path := self.folder / name).is_file():
+        if not _NAME.match(name) or name not in self.contents:
             raise NotFound("There is no such file in the bundle; reload the page to get the current one.")
-        encoding, path = self._twin(path)
-        response = Response(path.read_bytes(), content_type=_TYPES[name.rpartition(".")[2]])
-        response.headers["Cache-Control"] = FOREVER if _NAME.match(name) else "public, max-age=3600"
+        encoding, content = self._twin(name)
+        response = Response(content, content_type=_TYPES[name.rpartition(".")[2]])
+        response.headers["Cache-Control"] = FOREVER if name != _LICENCES else "public, max-age=3600"
         response.headers["Vary"] = "Accept-Encoding"
         if encoding:
             response.headers["Content-Encoding"] = encoding
         return response
 
-    def _twin(self, path: Path) -> tuple[str, Path]:
+    def _twin(self, name: str) -> tuple[str, bytes]:
         for encoding, ending in _TWINS:
-            twin = path.with_name(path.name + ending)
-            if request.accept_encodings[encoding] > 0 and twin.is_file():
-                return encoding, twin
-        return "", path
+            if request.accept_encodings[encoding] > 0 and name + ending in self.contents:
+                return encoding, self.contents[name + ending]
+        return "", self.contents[name]
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -80,4 +81,5 @@ def load_bundle(folder: Path) -> Bundle:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleMissing("The front-end bundle is missing; run `make setup` to build it.") from error
-    return Bundle(folder, manifest["files"], manifest["modules"], manifest["icons"])
+    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    return Bundle(manifest["files"], manifest["modules"], manifest["icons"], contents)
