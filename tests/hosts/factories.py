@@ -37,7 +37,7 @@ from tests.sshd import SshServer
 
 ROLES = {"ada": Role.ADMINISTRATOR, "oskar": Role.OPERATOR, "vera": Role.VIEWER, "nils": None}
 COOKIE = "qd_session"
-TOKEN = "a worker's bearer of enough length"
+TOKEN = "a-workers-bearer-of-enough-length"
 
 
 def person(name: str) -> Actor:
@@ -102,7 +102,8 @@ def open_node(home: Path, **settings: Any) -> Iterator[Node]:  # Any: fields of 
     """Open a home with a running loop; twice for the same one is what the command line beside a master is."""
     home.mkdir(exist_ok=True)
     clock, loop, news = SetClock(), Loop(), list[tuple[str, dict[str, Any], str]]()
-    chosen = Settings(**{"home": home, "ssh_connect_seconds": 5} | settings)
+    values: dict[str, Any] = {"home": home, "ssh_connect_seconds": 5}  # Any: fields of Settings
+    chosen = Settings(**values | settings)
     db = Database(chosen.database)
     Base.metadata.create_all(db.engine)
     history = History(
@@ -154,7 +155,7 @@ def draft(name: str = "web1", **changes: Any) -> HostDraft:  # Any: fields of th
 
 def make_app(node: Node) -> APIFlask:
     """Put the frame and the edges of hosts around a node; the cast signs in by a cookie of its name."""
-    app = APIFlask("quarterdeck", static_folder=None, enable_openapi=False)
+    app = APIFlask("quarterdeck", enable_openapi=False)
     web.install(app, web.Edge(_identify, may, node.history.denied, pages.render_error))
     app.error_processor(_as_problem)
     pages.install(app, pages.Pages(guard=Guard(b"k" * 32, COOKIE), clock=node.clock, node_name="deck"))

@@ -1,11 +1,13 @@
 """Adding hosts: first contact, pinning, and what is refused."""
 
+from dataclasses import replace
+
 import asyncssh
 import pytest
 
 from quarterdeck.core.errors import Conflict, Invalid
-from quarterdeck.hosts.models import HostKind, HostState, KeyState
 from quarterdeck.hosts.drafts import HostDraft
+from quarterdeck.hosts.models import HostKind, HostState, KeyState
 from tests.hosts.factories import ADA, Node, draft, ssh_draft
 from tests.sshd import StartSshd
 
@@ -55,13 +57,13 @@ def test_adding_is_recorded_without_secrets(node: Node, sshd: StartSshd) -> None
 
 
 @pytest.mark.parametrize(
-    "bad", ["-oProxyCommand=id", "a b", "a\nb", "a'b", 'a"b', "a%b", "", "a\x00b", "a`b", "ä", "a/b", "a\u2028b"]
+    "bad",
+    ["-oProxyCommand=id", "a b", "a\nb", "a'b", 'a"b', "a%b", "", "a\x00b", "a`b", "ä", "a/b", "a\u2028b"],
 )
 @pytest.mark.parametrize("field", ["name", "address", "username"])
 def test_hostile_names_are_refused_beside_their_field(node: Node, field: str, bad: str) -> None:
-    values = {"name": "web1", "address": "web1", "username": "root"} | {field: bad}
     with pytest.raises(Invalid) as refusal:
-        node.hosts.add_host(ADA, HostDraft(kind=HostKind.SSH, **values))
+        node.hosts.add_host(ADA, replace(draft(), **{field: bad}))
     assert list(refusal.value.fields) == [field]
     assert not node.records()
 
@@ -80,7 +82,9 @@ def test_addresses_are_kept_in_their_normal_form(node: Node, address: str, norma
     assert node.hosts.register(ADA, draft(address=address)).address == normal
 
 
-@pytest.mark.parametrize("address", ["256.1.1.1", "1.2.3", "01.2.3.4", "fe80::1%eth0", "a..b", "-a", "a-", "x" * 300, "::g"])
+@pytest.mark.parametrize(
+    "address", ["256.1.1.1", "1.2.3", "01.2.3.4", "fe80::1%eth0", "a..b", "-a", "a-", "x" * 300, "::g"]
+)
 def test_what_is_no_address_is_refused(node: Node, address: str) -> None:
     with pytest.raises(Invalid) as refusal:
         node.hosts.register(ADA, draft(address=address))

@@ -136,7 +136,9 @@ def test_tags_are_set_as_a_whole(node: Node) -> None:
     assert node.records("host.tag")[0]["detail"]["before"] == ["a", "b"]
 
 
-@pytest.mark.parametrize("tags", [["a b"], ["-x"], ["x" * 41], ["a%"], [f"t{number}" for number in range(21)]])
+@pytest.mark.parametrize(
+    "tags", [["a b"], ["-x"], ["x" * 41], ["a%"], [f"t{number}" for number in range(21)]]
+)
 def test_bad_tags_are_refused(node: Node, tags: list[str]) -> None:
     node.hosts.register(ADA, draft())
     with pytest.raises(Invalid):
@@ -149,7 +151,9 @@ def test_names_and_tags_resolve_to_each_host_once(node: Node) -> None:
     assert [host.name for host in node.hosts.resolve(["a", "c"], ["web"])] == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize(("names", "tags"), [([], []), (["nobody"], []), ([], ["nothing"]), (["a", "nobody"], [])])
+@pytest.mark.parametrize(
+    ("names", "tags"), [([], []), (["nobody"], []), ([], ["nothing"]), (["a", "nobody"], [])]
+)
 def test_unknown_and_empty_choices_never_mean_all(node: Node, names: list[str], tags: list[str]) -> None:
     node.hosts.register(ADA, draft("a"))
     with pytest.raises(Invalid):

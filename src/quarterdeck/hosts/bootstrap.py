@@ -12,7 +12,6 @@ from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import WORKER_PORT, HostKind, HostRecord
 from quarterdeck.hosts.service import Hosts
 
-
 OWN_TOKEN: Final = Path("keys") / "master-token"
 """Where a worker keeps, in its home, the bearer that it wants from its master."""
 

@@ -1,6 +1,6 @@
 """Many hosts at once: from YAML or an OpenSSH config into drafts, with the faults of each row."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Self
@@ -95,10 +95,7 @@ def plan_import(
     if len(plan.rows) > MAX_HOSTS:
         raise Invalid({"text": f"There are more than {MAX_HOSTS:,} hosts; import them in parts."})
     rows = [_with_defaults(row, defaults or ImportDefaults()) for row in plan.rows]
-    if not any(row.errors for row in rows):
-        faults = hosts.check_import([row.draft for row in rows if row.draft])
-        rows = [_with_faults(row, number, faults) for number, row in enumerate(rows)]
-    return replace(plan, rows=tuple(rows))
+    return replace(plan, rows=tuple(_checked(hosts, rows)))
 
 
 def _with_defaults(row: ImportRow, defaults: ImportDefaults) -> ImportRow:
@@ -115,13 +112,18 @@ def _with_defaults(row: ImportRow, defaults: ImportDefaults) -> ImportRow:
     return replace(row, draft=draft)
 
 
-def _with_faults(row: ImportRow, number: int, faults: Mapping[str, str]) -> ImportRow:
-    mine = {
-        name.partition(".")[2]: message
-        for name, message in faults.items()
-        if name.partition(".")[0] == str(number)
-    }
-    return replace(row, errors=mine)
+def _checked(hosts: Hosts, rows: Sequence[ImportRow]) -> Iterator[ImportRow]:
+    """Yield the rows with the faults that importing them would meet, beside those they have already."""
+    faults = hosts.check_import([row.draft for row in rows if row.draft])
+    number = 0
+    for row in rows:
+        if row.draft is None:
+            yield row
+            continue
+        prefix = f"{number}."
+        mine = {name.removeprefix(prefix): text for name, text in faults.items() if name.startswith(prefix)}
+        yield replace(row, errors={**mine, **row.errors})
+        number += 1
 
 
 def _from_yaml(text: str) -> list[ImportRow]:

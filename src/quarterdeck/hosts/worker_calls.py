@@ -7,11 +7,11 @@ from typing import Any, Final, TypeVar
 import httpx
 import msgspec
 
-from quarterdeck.core.errors import Unreachable
+from quarterdeck.core.errors import NotFound, Unreachable
 from quarterdeck.hosts.models import WorkerLink
 from quarterdeck.protocol.orders import Health, JoinAnswer, JoinRequest
 
-S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 
 MAX_ANSWER_BYTES: Final = 8_000_000
 _TIMEOUT: Final = httpx.Timeout(8, connect=4)
@@ -31,17 +31,17 @@ class WorkerCalls:
 
     async def health(self, link: WorkerLink) -> Health:
         """Ask how the worker is; raises Unreachable with the reason."""
-        return _decoded(await self.call(link, "GET", "/health"), Health, link)
+        return decoded(await self.call(link, "GET", "/health"), Health, link)
 
     async def join(self, link: WorkerLink, request: JoinRequest) -> JoinAnswer:
         """Make this master known to the worker; raises WorkerRefused or Unreachable."""
         body = msgspec.json.encode(request)
-        return _decoded(await self.call(link, "POST", "/join", content=body), JoinAnswer, link)
+        return decoded(await self.call(link, "POST", "/join", content=body), JoinAnswer, link)
 
     async def call(
         self, link: WorkerLink, method: str, path: str, **more: Any
     ) -> bytes:  # Any: handed on to httpx
-        """Return the body of a 2xx answer."""
+        """Return the body of a 2xx answer; raises NotFound, WorkerRefused or Unreachable."""
         headers = {
             "Authorization": f"Bearer {link.bearer}",
             "Content-Type": "application/json",
@@ -56,6 +56,8 @@ class WorkerCalls:
             raise WorkerRefused(
                 f"{link.name}: the worker refuses the token. Give it the worker's own bearer."
             )
+        if answer.status_code == 404:
+            raise NotFound(f"{link.name}: the worker knows nothing of that{_detail(content)}")
         if answer.is_error or answer.is_redirect:
             raise Unreachable(
                 f"{link.name}: the worker answered {answer.status_code} to {path}{_detail(content)}"
@@ -126,7 +128,8 @@ def _detail(content: bytes) -> str:
     return f": {str(detail)[:200]}"
 
 
-def _decoded(content: bytes, kind: type[S], link: WorkerLink) -> S:
+def decoded(content: bytes, kind: type[T], link: WorkerLink) -> T:
+    """Return what a worker answered; raises Unreachable for anything but that."""
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.DecodeError as error:
