@@ -25,6 +25,9 @@ from quarterdeck.history.segments import HEAD, HEAD_BYTES, LOCK, Head, HeadError
 
 logger = logging.getLogger(__name__)
 
+_REMOVED: Final = (
+    "it was removed while in use; put it back, or move the folder away and restart to begin a new history"
+)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -291,7 +294,7 @@ class Appender:
         found = self._segments_with_lines()
         if not found:
             if self.head.seq:
-                raise AppendError(self.path, "it was removed while in use; restore it")
+                raise AppendError(self.path, _REMOVED)
             self._create_head()
             return []
         last = found[-1]
@@ -353,7 +356,7 @@ class Appender:
                     self._segment = self._disk.open(self.path, os.O_RDWR)
             except AppendError as error:
                 if isinstance(error.__cause__, FileNotFoundError):
-                    raise AppendError(self.path, "it was removed while in use; restore it") from error
+                    raise AppendError(self.path, _REMOVED) from error
                 raise
         return self._segment
 

@@ -32,6 +32,9 @@ KINDS: Final = (
 _PLAIN_PARAMETERS: Final = (
     "q", "actor", "action", "object", "host", "kind", "request", "since", "until", "node", "cursor",
 )  # fmt: skip
+_MORE: Final = ("action", "host", "since", "until", "node")
+"""Filters that stand folded away until one is in use."""
+
 _PLACES: Final = {"host": "/hosts/", "run": "/runs/", "person": "/people/"}
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,62}\Z", re.ASCII)
 _TOLD: Final = ("error", "command", "url", "reason", "result", "host", "hosts")
@@ -99,6 +102,7 @@ def _render(
     shown = {name: values.get(name, "") for name in _PLAIN_PARAMETERS}
     return render_template(
         template, values=shown, errors=errors or {}, trouble=trouble, page=page, kinds=KINDS, nodes=nodes,
+        is_part="HX-Request" in request.headers, more_used=any(shown[name] for name in _MORE),
         chips=_chips(values, query), node=values.get("node", ""), export_query=_query(values, cursor=""),
         older_url=_url(values, cursor=page.next_cursor) if page and page.next_cursor else "",
         newest_url=_url(values, cursor="") if values.get("cursor") else "",
