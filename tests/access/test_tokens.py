@@ -162,12 +162,11 @@ def test_last_use_is_noted_once_a_minute(deck: Deck) -> None:
     assert deck.access.tokens_of(oskar)[0].last_used_address == "192.0.2.3"
 
 
-def test_what_is_remembered_of_tokens_is_bounded(deck: Deck) -> None:
-    for number in range(30):
-        deck.access.actor_for_token(make_token(deck, label=f"job{number}"), "")
-    for number in range(5000):
+def test_bad_tokens_are_not_remembered(deck: Deck) -> None:
+    deck.access.actor_for_token(make_token(deck), "")
+    for number in range(2000):
         deck.access.actor_for_token(f"qd_{number}", "")
-    assert len(deck.access._credentials) == 1 or len(deck.access._credentials) <= 1024
+    assert len(deck.access._credentials) == 1
 
 
 def test_a_flood_of_bad_tokens_does_not_fill_the_history(app: APIFlask, deck: Deck) -> None:

@@ -18,7 +18,6 @@ _SYSTEMS: Final = (
     ("Android", "Android"),
     ("Windows", "Windows"),
     ("Mac OS X", "macOS"),
-    ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 )
 
