@@ -118,9 +118,17 @@ def open_node(home: Path, **settings: Any) -> Iterator[Node]:  # Any: fields of 
         try:
             yield Node(home, clock, chosen, db, history, hosts, loop, news)
         finally:
-            loop.run(hosts.close())
+            loop.run(_end(hosts))
             history.close()
             db.close()
+
+
+async def _end(hosts: Hosts) -> None:
+    await hosts.close()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 @contextlib.contextmanager

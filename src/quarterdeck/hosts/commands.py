@@ -204,10 +204,19 @@ def running(hosts: Hosts) -> Iterator[Hosts]:
     try:
         yield hosts
     finally:
-        hosts.loop.run(hosts.close())
+        hosts.loop.run(_end(hosts))
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _end(hosts: Hosts) -> None:
+    """Close what is open and leave no task behind; nobody waits for news here."""
+    await hosts.close()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def _draft(values: dict[str, Any]) -> HostDraft:  # Any: what click read
