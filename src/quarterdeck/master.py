@@ -84,6 +84,9 @@ class MasterParts(Parts):
     def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
         self.live.publish(event, data, room=room)
 
+    def is_watched(self, room: str) -> bool:
+        return self.live.is_watched(room)
+
     def end_sockets(self, credential_ids: list[str]) -> None:
         for credential_id in credential_ids:
             self.live.disconnect_actor(credential_id)

@@ -40,6 +40,10 @@ class Parts:
     def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
         """Tell the viewers of a room; the master that serves sockets overrides this."""
 
+    def is_watched(self, room: str) -> bool:
+        """Tell whether anybody is in a room; see ``publish``."""
+        return False
+
     def end_sockets(self, credential_ids: list[str]) -> None:
         """End the sockets of these sessions and tokens; see ``publish``."""
 
@@ -109,6 +113,7 @@ class Parts:
             settings=self.settings,
             loop=self.loop,
             publish=self.publish,
+            is_watched=self.is_watched,
         )
 
     def _key(self, name: str) -> bytes:

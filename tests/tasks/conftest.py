@@ -43,6 +43,9 @@ class _NodeParts(Parts):
     def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
         self.news.publish(event, data, room=room)
 
+    def is_watched(self, room: str) -> bool:
+        return True
+
 
 @dataclass
 class Node:

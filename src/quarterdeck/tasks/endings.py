@@ -54,7 +54,7 @@ class Endings:
         """Record the outcome of a run whose end is stored, then wake who waits and tell who started it."""
         try:
             run = await asyncio.to_thread(self._records.get, run_id)
-            first = await asyncio.to_thread(self._records.hosts_worst_first, run_id, NAMED_HOSTS)
+            first = await asyncio.to_thread(self._records.hosts_worst_first, run_id, limit=NAMED_HOSTS)
             is_good = run.state is RunState.SUCCEEDED
             await self._history.conclude_async(run.intent_id, is_good, outcome_detail(run, first))
             self._recorder.note_run(run_id, is_recorded=True)

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.forms import Form, parse
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTask, Task
+from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import HIDDEN
 from quarterdeck.tasks.log_view import TAIL_BYTES
 from quarterdeck.tasks.records import PAGE_SIZE
@@ -164,14 +165,17 @@ def _task_fields(fields: Mapping[str, str]) -> dict[str, Any]:
             "body": fields.get("body", ""),
         }
     if kind == "builtin":
-        arguments = {
-            name.removeprefix(ARGUMENT): value.strip()
-            for name, value in fields.items()
-            if name.startswith(ARGUMENT) and value.strip()
-        }
-        return {"kind": kind, "name": fields.get("name", ""), "arguments": arguments}
+        name = fields.get("name", "")
+        return {"kind": kind, "name": name, "arguments": _arguments(name, fields)}
     # A browser sends CR LF for every line end of a textarea; a shell would take the CR as text.
     return {"kind": kind, "command": fields.get("command", "").replace("\r\n", "\n")}
+
+
+def _arguments(name: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the arguments of the chosen task; the form has the fields of all of them."""
+    known = BUILTINS[Builtin(name)].arguments if name in set(Builtin) else ()
+    given = {argument.name: fields.get(f"{ARGUMENT}{argument.name}", "").strip() for argument in known}
+    return {argument: value for argument, value in given.items() if value}
 
 
 def read_headers(text: str) -> dict[str, str]:

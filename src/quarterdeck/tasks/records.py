@@ -118,21 +118,26 @@ class RunRecords:
     def hosts(self, run_id: str, *, state: str = "", offset: int = 0, limit: int = -1) -> list[RunHostRecord]:
         """Return the run's hosts in the order of the start; a negative limit means all."""
         query = select(RunHost).where(RunHost.run_id == run_id).order_by(RunHost.position)
-        if state:
-            query = query.where(RunHost.state == state)
-        if limit >= 0:
-            query = query.offset(offset).limit(limit)
-        with self._db.read() as session:
-            return [_host_record(row) for row in session.scalars(query)]
+        return self._host_records(query, state, offset, limit)
 
-    def hosts_worst_first(self, run_id: str, limit: int) -> list[RunHostRecord]:
-        """Return so many hosts of a run, those that did not succeed before the others."""
+    def hosts_worst_first(
+        self, run_id: str, *, state: str = "", offset: int = 0, limit: int = -1
+    ) -> list[RunHostRecord]:
+        """Return the run's hosts, those that did not succeed before the others."""
         query = (
             select(RunHost)
             .where(RunHost.run_id == run_id)
             .order_by(RunHost.state == RunState.SUCCEEDED, RunHost.position)
-            .limit(limit)
         )
+        return self._host_records(query, state, offset, limit)
+
+    def _host_records(
+        self, query: Select[RunHost], state: str, offset: int, limit: int
+    ) -> list[RunHostRecord]:
+        if state:
+            query = query.where(RunHost.state == state)
+        if limit >= 0:
+            query = query.offset(offset).limit(limit)
         with self._db.read() as session:
             return [_host_record(row) for row in session.scalars(query)]
 

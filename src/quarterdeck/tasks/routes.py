@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, jsonify, redirect, render_template, request
 
 from quarterdeck.core import web
+from quarterdeck.core.config import Settings
 from quarterdeck.core.errors import Conflict, Invalid, NotFound
 from quarterdeck.core.forms import parse
 from quarterdeck.hosts.models import HostKind
@@ -29,8 +30,9 @@ blueprint = Blueprint("runs", __name__, template_folder="templates")
 Page = str | Response | tuple[str, int] | Any  # Any: werkzeug's own response of a redirect
 KINDS: Final = (("command", "Command"), ("builtin", "Built-in task"), ("call", "API call"))
 STATES: Final = ("active", *(str(state) for state in RunState))
+_FITTING: Final = {"builtin": (HostKind.WORKER, HostKind.MASTER), "call": (HostKind.WORKER,)}
 _HOSTS_A_PAGE: Final = 100
-_OUTPUTS_A_PAGE: Final = 20
+_OUTPUTS_A_PAGE: Final = 10
 """Of a run on more hosts the output is shown for the hosts chosen, not for all at once."""
 _PREVIEW_BYTES: Final = 4096
 
@@ -146,8 +148,8 @@ def _form(values: dict[str, Any], errors: dict[str, str], conflict: Conflict | N
     hosts = book.list_hosts()
     if values["kind"] not in dict(KINDS):
         raise NotFound("There is no such kind of task.")
-    if values["kind"] != "command":
-        hosts = [host for host in hosts if host.kind is not HostKind.SSH]
+    fitting = _FITTING.get(values["kind"], tuple(HostKind))
+    hosts = [host for host in hosts if host.kind in fitting]
     return render_template(
         "tasks/run_new.html",
         values=values,
@@ -156,6 +158,7 @@ def _form(values: dict[str, Any], errors: dict[str, str], conflict: Conflict | N
         hosts=hosts,
         tags=sorted({tag for host in hosts for tag in host.tags}),
         kinds=KINDS,
+        limit_seconds=web.part(Settings).run_timeout_seconds,
         method_options=[(method, method) for method in METHODS],
         builtins=BUILTINS,
         bases=book.bases.list_bases() if values["kind"] == "call" else [],
@@ -169,7 +172,10 @@ def _hosts_shown(run: RunRecord, query: RunPageQuery) -> list[RunHostRecord]:
     if query.host:
         return [web.part(Runs).get_host(run.id, query.host)]
     offset = (query.page - 1) * _HOSTS_A_PAGE
-    return web.part(Runs).list_hosts(run.id, state=query.state, offset=offset, limit=_HOSTS_A_PAGE)
+    runs = web.part(Runs)
+    # Sorting what still changes would make rows jump under the reader's eyes.
+    read = runs.records.hosts_worst_first if run.is_over else runs.list_hosts
+    return read(run.id, state=query.state, offset=offset, limit=_HOSTS_A_PAGE)
 
 
 def _standing(run: RunRecord, hosts: list[RunHostRecord], query: RunPageQuery) -> dict[str, Any]:

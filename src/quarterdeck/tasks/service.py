@@ -65,7 +65,7 @@ class Runs:
         settings: Settings,
         loop: Loop,
         publish: Callable[..., None],
-        is_watched: Callable[[str], bool] = lambda _room: True,
+        is_watched: Callable[[str], bool],
     ) -> None:
         self._db, self._history, self._hosts = db, history, hosts
         self._clock, self._settings = clock, settings

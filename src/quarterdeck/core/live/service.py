@@ -135,6 +135,10 @@ class Live:
         self.counters.published += 1
         self._on_loop(loop, self._wake.set)
 
+    def is_watched(self, room: str) -> bool:
+        """Tell whether anybody is in a room, so that costly news need not be made; for the loop."""
+        return bool(self.server.manager.rooms.get(CONSOLE, {}).get(room))
+
     def allow_room(self, prefix: str, check: RoomCheck) -> None:
         """Let those join rooms named ``prefix`` or ``prefix:…`` for whom ``check(actor, room)`` is true.
 
