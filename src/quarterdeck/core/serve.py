@@ -125,7 +125,7 @@ def run(
     except OSError as error:
         sys.stderr.write(f"quarterdeck: {_bind_message(bind, error)}\n")
         return 1
-    _allow_many_files()
+    allow_many_files()
     bound = Bind(bind.host, listener.getsockname()[1])
     server = _Server(configure(app), lambda: announce(bound) if announce else None, before_end)
     try:
@@ -184,7 +184,7 @@ def configure(app: App) -> uvicorn.Config:
     )
 
 
-def _allow_many_files() -> None:
+def allow_many_files() -> None:
     """Raise the limit of open files as far as allowed: each socket and SSH connection takes one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
