@@ -130,9 +130,7 @@ def test_bases_are_added_listed_and_removed(parts: Parts, quarterdeck: Quarterde
     assert quarterdeck(commands.base, "remove", "tickets").exit_code == 0
 
 
-def test_changes_are_recorded_under_the_name_of_who_made_them(
-    parts: Parts, quarterdeck: Quarterdeck
-) -> None:
+def test_changes_are_recorded_under_the_name_of_who_made_them(parts: Parts, quarterdeck: Quarterdeck) -> None:
     quarterdeck(commands.base, "add", "tickets", "https://api.example.org")
     line = (parts.settings.home / "history").glob("*.jsonl").__next__().read_text().splitlines()[0]
     assert '"actor":"cli:' in line

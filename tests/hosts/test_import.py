@@ -52,7 +52,11 @@ def test_yaml_becomes_hosts(node: Node) -> None:
     gate, w1, web1 = node.hosts.list_hosts()
     assert (gate.username, gate.tags) == ("deploy", ("production",))
     assert (web1.place, web1.tags, web1.jump) == ("root@10.0.0.1:2222", ("eu", "web"), "gate")
-    assert (w1.kind, w1.url, w1.stored) == (HostKind.WORKER, "https://w1.example.org:5001", {"token"})
+    assert (w1.kind, w1.url, w1.stored) == (
+        HostKind.WORKER,
+        "https://w1.example.org:5001",
+        frozenset({"token"}),
+    )
 
 
 def test_preview_stores_nothing(node: Node) -> None:

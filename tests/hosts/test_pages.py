@@ -125,7 +125,7 @@ def test_edit_keeps_what_is_left_empty(node: Node, as_: As) -> None:
     as_("ada").post("/hosts/web1/edit", **FIELDS, password="hunter22")
     answer = as_("ada").post("/hosts/web1/edit", **{**FIELDS, "name": "web9"}, tags="db")
     assert answer.location == "/hosts/web9?saved=yes"
-    assert (node.hosts.get("web9").stored, node.hosts.get("web9").tags) == ({"password"}, ("db",))
+    assert (node.hosts.get("web9").stored, node.hosts.get("web9").tags) == (frozenset({"password"}), ("db",))
     as_("ada").post("/hosts/web9/edit", **FIELDS, forget="password")
     assert not node.hosts.get("web1").stored
 
@@ -190,12 +190,12 @@ def test_odd_queries_are_no_errors(node: Node, as_: As, query: str) -> None:
 
 
 def test_list_of_many_is_cut_into_pages(node: Node, as_: As) -> None:
-    node.hosts.import_hosts(ADA, [draft(f"h{number:03}") for number in range(250)])
+    node.hosts.import_hosts(ADA, [draft(f"h{number:03}") for number in range(150)])
     browser = as_("vera")
     first = browser.get("/hosts?q=h").text
-    assert "1 to 200 of 250 hosts" in first
+    assert "1 to 100 of 150 hosts" in first
     assert "/hosts?q=h&amp;page=2" in first
-    assert "201 to 250 of 250 hosts" in browser.get("/hosts?q=h&page=2").text
+    assert "101 to 150 of 150 hosts" in browser.get("/hosts?q=h&page=2").text
 
 
 def test_filters_of_a_script_get_the_rows_alone(node: Node, as_: As) -> None:

@@ -1,15 +1,39 @@
 """How to reach a host: its address with the secrets opened, for whoever connects."""
 
+from typing import Any, Final
+
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from quarterdeck.core.config import Settings
 from quarterdeck.core.db import Database
-from quarterdeck.core.errors import Invalid
+from quarterdeck.core.errors import Invalid, NotFound
 from quarterdeck.core.vault import Vault
-from quarterdeck.hosts import sealing, store
-from quarterdeck.hosts.models import Host, HostKind, HostRecord, KeyState, WorkerLink, record_of
+from quarterdeck.hosts import recording, sealing
+from quarterdeck.hosts.models import Host, HostKind, HostRecord, WorkerLink
 from quarterdeck.hosts.ssh_errors import Reason, SshError
 from quarterdeck.hosts.ssh_target import SshTarget
+from quarterdeck.hosts.store import HostQuery
+
+Columns = Any  # Any: a row of the columns below; the library's type of it names each by its place
+
+# Columns and not a whole Host: this is read for each host of each run, and an entity costs thrice as much.
+_SELECT: Final = select(
+    Host.id,
+    Host.name,
+    Host.kind,
+    Host.address,
+    Host.port,
+    Host.username,
+    Host.private_key,
+    Host.passphrase,
+    Host.password,
+    Host.use_agent,
+    Host.host_key,
+    Host.seen_key,
+    Host.jump_id,
+).where(Host.id == bindparam("host_id"))
+_TOKENS: Final = select(Host.id, Host.token).where(Host.kind == HostKind.WORKER)
 
 
 class Links:
@@ -24,64 +48,73 @@ class Links:
         Raises SshError when a key on the way has changed: no connection until it is confirmed.
         """
         with self._db.read() as session:
-            host = store.find_by_id(session, host_id)
-            if host.kind != HostKind.SSH:
-                raise Invalid({"hosts": f"{host.name} is not reached over SSH."})
-            _refuse_changed(host)
-            return self._target(session, host)
+            row = _row(session, host_id)
+            _refuse_changed(row)
+            return self._target(session, row)
 
     def scan_target(self, host_id: str) -> SshTarget:
         """Return how to look at a host's key, whatever is pinned for it."""
         with self._db.read() as session:
-            return self._target(session, store.find_by_id(session, host_id))
+            return self._target(session, _row(session, host_id))
 
     def seen_key(self, host_id: str) -> str:
         """Return the host key that waits for confirmation, or an empty text."""
         with self._db.read() as session:
-            return store.find_by_id(session, host_id).seen_key
+            return str(_row(session, host_id).seen_key)
 
     def worker_link(self, host_id: str) -> WorkerLink:
         """Return how to call a worker."""
         with self._db.read() as session:
-            return self._link(store.find_by_id(session, host_id))
+            record = recording.one(session, Host.id == host_id, "This host has been removed.")
+            return self._link(record, session.scalar(select(Host.token).where(Host.id == host_id)))
 
     def worker_links(self) -> list[tuple[HostRecord, WorkerLink]]:
         """Return all workers with how to call them."""
-        query = store.HostQuery(kinds=(HostKind.WORKER,))
         with self._db.read() as session:
-            hosts = session.scalars(store.select_hosts(query)).all()
-            return [(record_of(host), self._link(host)) for host in hosts]
+            records = recording.listed(session, HostQuery(kinds=(HostKind.WORKER,)))
+            tokens = {row.id: row.token for row in session.execute(_TOKENS)}
+        return [(record, self._link(record, tokens.get(record.id))) for record in records]
 
-    def _link(self, host: Host) -> WorkerLink:
-        bearer = sealing.opened(self._vault, host, "token") or self._settings.master_bearer_token
-        return WorkerLink(host.name, record_of(host).url, bearer)
+    def _link(self, record: HostRecord, token: bytes | None) -> WorkerLink:
+        bearer = sealing.unsealed(self._vault, record.id, "token", token)
+        return WorkerLink(record.name, record.url, bearer or self._settings.master_bearer_token)
 
-    def _target(self, session: Session, host: Host) -> SshTarget:
+    def _target(self, session: Session, row: Columns) -> SshTarget:
         jump = None
-        if host.jump_id:
-            over = store.find_by_id(session, host.jump_id)
+        if row.jump_id:
+            over = _row(session, row.jump_id)
             _refuse_changed(over)
             jump = self._target(session, over)
         return SshTarget(
-            host_id=host.id,
-            name=host.name,
-            address=host.address,
-            port=host.port,
-            username=host.username,
-            private_key=sealing.opened(self._vault, host, "private_key"),
-            passphrase=sealing.opened(self._vault, host, "passphrase"),
-            password=sealing.opened(self._vault, host, "password"),
-            use_agent=host.use_agent,
-            host_key=host.host_key,
+            host_id=row.id,
+            name=row.name,
+            address=row.address,
+            port=row.port,
+            username=row.username,
+            private_key=sealing.unsealed(self._vault, row.id, "private_key", row.private_key),
+            passphrase=sealing.unsealed(self._vault, row.id, "passphrase", row.passphrase),
+            password=sealing.unsealed(self._vault, row.id, "password", row.password),
+            use_agent=row.use_agent,
+            host_key=row.host_key,
             jump=jump,
             connect_seconds=self._settings.ssh_connect_seconds,
         )
 
 
-def _refuse_changed(host: Host) -> None:
-    if host.key_state is KeyState.CHANGED:
+def _row(session: Session, host_id: str) -> Columns:
+    """Return the columns of an SSH host; raises NotFound or Invalid."""
+    row = session.execute(_SELECT, {"host_id": host_id}).one_or_none()
+    if row is None:
+        raise NotFound("This host has been removed.")
+    if row.kind != HostKind.SSH:
+        raise Invalid({"hosts": f"{row.name} is not reached over SSH."})
+    return row
+
+
+def _refuse_changed(row: Columns) -> None:
+    if row.host_key and row.seen_key:
         raise SshError(
             Reason.HOST_KEY_CHANGED,
-            f"{host.name} showed another host key than the pinned one. Nothing runs there until an "
-            f"administrator compares the keys and decides, at /hosts/{host.name}.",
+            f"{row.name} showed another host key than the pinned one. Nothing runs there until an "
+            f"administrator compares the keys and decides, at /hosts/{row.name}.",
         )

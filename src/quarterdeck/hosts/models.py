@@ -76,12 +76,6 @@ class Host(Base):
     )
     jump: Mapped["Host | None"] = relationship(remote_side=[id], lazy="joined", join_depth=1)
 
-    @property
-    def key_state(self) -> KeyState:
-        if self.host_key:
-            return KeyState.CHANGED if self.seen_key else KeyState.PINNED
-        return KeyState.UNCONFIRMED if self.seen_key else KeyState.NONE
-
 
 class HostTag(Base):
     """One tag of one host."""
@@ -102,6 +96,13 @@ class ApiBase(Base):
     url: Mapped[str] = mapped_column(String(500))
     bearer: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
+
+
+def key_state_of(pinned: str, seen: str) -> KeyState:
+    """Return what is known of a host's key from the pinned one and the one that waits for confirmation."""
+    if pinned:
+        return KeyState.CHANGED if seen else KeyState.PINNED
+    return KeyState.UNCONFIRMED if seen else KeyState.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,33 +177,6 @@ class BaseRecord:
 
 
 SECRETS: Final = ("private_key", "passphrase", "password", "token")
-
-
-def record_of(host: Host) -> HostRecord:
-    """Return what may be shown of a stored host."""
-    return HostRecord(
-        id=host.id,
-        name=host.name,
-        kind=HostKind(host.kind),
-        scheme=host.scheme,
-        address=host.address,
-        port=host.port,
-        username=host.username,
-        tags=tuple(tag.tag for tag in host.tags),
-        state=HostState(host.state),
-        state_reason=host.state_reason,
-        last_seen=host.last_seen,
-        version=host.version,
-        key_state=host.key_state,
-        host_key=host.host_key,
-        seen_key=host.seen_key,
-        jump=host.jump.name if host.jump else "",
-        use_agent=host.use_agent,
-        stored=frozenset(name for name in SECRETS if getattr(host, name) is not None),
-        joined=host.joined,
-        pin_first=host.pin_first,
-        created_at=host.created_at,
-    )
 
 
 def base_record(base: ApiBase) -> BaseRecord:

@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement
 
 from quarterdeck.core.db import Database
-from quarterdeck.core.errors import Invalid
-from quarterdeck.hosts import store
+from quarterdeck.core.errors import Invalid, NotFound
+from quarterdeck.hosts import recording, store
 from quarterdeck.hosts.contacts import Contacts
-from quarterdeck.hosts.models import Host, HostKind, HostRecord, HostState, record_of
+from quarterdeck.hosts.models import Host, HostKind, HostRecord, HostState
 from quarterdeck.hosts.store import HostQuery
 
 
@@ -31,7 +31,7 @@ class Hostlist:
     def select(self, query: HostQuery) -> list[HostRecord]:
         """Return the hosts of a query; raises Invalid for an order that there is not."""
         with self._db.read() as session:
-            records = [record_of(host) for host in session.scalars(store.select_hosts(query))]
+            records = recording.listed(session, query)
         return self._contacts.with_times(records)
 
     def count(self, query: HostQuery) -> int:
@@ -40,27 +40,24 @@ class Hostlist:
 
     def get(self, name: str) -> HostRecord:
         """Return the host of that name; raises NotFound."""
-        with self._db.read() as session:
-            record = record_of(store.find(session, name))
-        return self._contacts.with_times([record])[0]
+        return self._one(Host.name == name, f"There is no host named “{name[:63]}”.")
 
     def get_by_id(self, host_id: str) -> HostRecord:
         """Return the host of that id; raises NotFound."""
-        with self._db.read() as session:
-            record = record_of(store.find_by_id(session, host_id))
-        return self._contacts.with_times([record])[0]
+        return self._one(Host.id == host_id, "This host has been removed.")
 
     def by_names(self, names: Collection[str]) -> list[HostRecord]:
         """Return the hosts of these names that there are, by name."""
         with self._db.read() as session:
-            records = [record_of(host) for host in store.named(session, names, ())]
+            records = recording.named(session, names, ())
         return self._contacts.with_times(records)
 
     def by_token_digest(self, digest: str) -> HostRecord | None:
         """Return the worker whose token has this digest."""
-        with self._db.read() as session:
-            host = session.scalar(select(Host).where(Host.token_digest == digest))
-            return record_of(host) if host is not None else None
+        try:
+            return self._one(Host.token_digest == digest, "")
+        except NotFound:
+            return None
 
     def resolve(self, names: Collection[str], tags: Collection[str]) -> list[HostRecord]:
         """Return the hosts of these names and of any of these tags, by name, each once.
@@ -71,7 +68,7 @@ class Hostlist:
         if not names and not tags:
             raise Invalid({"hosts": "Choose at least one host or tag."})
         with self._db.read() as session:
-            records = [record_of(host) for host in store.named(session, names, tags)]
+            records = recording.named(session, names, tags)
         faults = _missing(records, names, tags)
         if faults:
             raise Invalid(faults)
@@ -92,6 +89,11 @@ class Hostlist:
         """Return every tag with the number of its hosts."""
         with self._db.read() as session:
             return store.all_tags(session)
+
+    def _one(self, condition: ColumnElement[bool], missing: str) -> HostRecord:
+        with self._db.read() as session:
+            record = recording.one(session, condition, missing)
+        return self._contacts.with_times([record])[0]
 
 
 def _missing(records: list[HostRecord], names: Collection[str], tags: Collection[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ blueprint = Blueprint("hosts", __name__, template_folder="templates")
 blueprint.register_blueprint(import_routes.blueprint)
 blueprint.register_blueprint(base_routes.blueprint)
 
-PAGE_SIZE: Final = 200
+PAGE_SIZE: Final = 100
 NEW_KINDS: Final = (HostKind.SSH, HostKind.WORKER)
 
 Page = str | tuple[str, int]

@@ -8,10 +8,9 @@ from quarterdeck.hosts import keys
 from quarterdeck.hosts.models import Host, HostKind
 
 
-def opened(vault: Vault, host: Host, name: str) -> str:
-    """Return a stored secret, or an empty text when there is none."""
-    sealed: bytes | None = getattr(host, name)
-    return vault.open(sealed, _purpose(host, name)) if sealed is not None else ""
+def unsealed(vault: Vault, host_id: str, name: str, sealed: bytes | None) -> str:
+    """Return a stored secret of a host, or an empty text when there is none."""
+    return vault.open(sealed, _purpose(host_id, name)) if sealed is not None else ""
 
 
 def store(vault: Vault, host: Host, given: Mapping[str, str], forget: frozenset[str]) -> list[str]:
@@ -30,7 +29,7 @@ def store(vault: Vault, host: Host, given: Mapping[str, str], forget: frozenset[
             setattr(host, name, None)
             changed.append(name)
     for name, plain in given.items():
-        setattr(host, name, vault.seal(plain, _purpose(host, name)))
+        setattr(host, name, vault.seal(plain, _purpose(host.id, name)))
         changed.append(name)
     if host.kind == HostKind.SSH and host.private_key is None and host.password is None:
         host.use_agent = True
@@ -38,12 +37,12 @@ def store(vault: Vault, host: Host, given: Mapping[str, str], forget: frozenset[
 
 
 def _check_passphrase(vault: Vault, host: Host, passphrase: str) -> None:
-    key = opened(vault, host, "private_key")
+    key = unsealed(vault, host.id, "private_key", host.private_key)
     if not key:
         raise Invalid({"passphrase": "There is no private key that this passphrase could open."})
     if fault := keys.private_key_fault(key, passphrase):
         raise Invalid({"passphrase": fault.message})
 
 
-def _purpose(host: Host, name: str) -> str:
-    return f"host:{host.id}:{name}"
+def _purpose(host_id: str, name: str) -> str:
+    return f"host:{host_id}:{name}"

@@ -241,10 +241,10 @@ class Hosts:
 
     def confirm_host_key(self, actor: Actor, name: str, fingerprint: str) -> HostRecord:
         """Pin the seen key of this fingerprint, or after a change the old one again, and make contact."""
-        record = self._trust.confirm(actor, name, fingerprint)
-        self._drop_connections(record.id)
-        self._make_contact(record)
-        return self.list.get_by_id(record.id)
+        host_id = self._trust.confirm(actor, name, fingerprint)
+        self._drop_connections(host_id)
+        self._make_contact(self.list.get_by_id(host_id))
+        return self.list.get_by_id(host_id)
 
     def import_hosts(self, actor: Actor, drafts: Sequence[HostDraft]) -> list[HostRecord]:
         """Add all hosts or none; raises Invalid with ``<row>.<field>`` for each fault.

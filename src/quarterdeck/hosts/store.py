@@ -1,10 +1,10 @@
 """Queries over the tables of hosts; callers bring the session and own the transaction."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from quarterdeck.core.errors import Conflict, Invalid, NotFound
@@ -45,17 +45,9 @@ def find_by_id(session: Session, host_id: str) -> Host:
     return host
 
 
-def select_hosts(query: HostQuery) -> Select[Host]:
-    """Return the statement that lists the hosts of a query."""
-    statement = select(Host).where(*_conditions(query)).order_by(*_order(query.sort))
-    if query.limit:
-        statement = statement.limit(query.limit).offset(query.offset)
-    return statement
-
-
 def count_hosts(session: Session, query: HostQuery) -> int:
     """Return how many hosts match, whatever the limit."""
-    return session.scalar(select(func.count()).select_from(Host).where(*_conditions(query))) or 0
+    return session.scalar(select(func.count()).select_from(Host).where(*conditions_of(query))) or 0
 
 
 def count_by(session: Session, column: InstrumentedAttribute[str]) -> dict[str, int]:
@@ -109,14 +101,7 @@ def put_tags(host: Host, tags: Iterable[str]) -> None:
     ]
 
 
-def named(session: Session, names: Collection[str], tags: Collection[str]) -> Sequence[Host]:
-    """Return the hosts of these names and those with any of these tags, by name, each once."""
-    tagged = select(HostTag.host_id).where(HostTag.tag.in_(tags))
-    statement = select(Host).where(or_(Host.name.in_(names), Host.id.in_(tagged))).order_by(Host.name)
-    return session.scalars(statement).all()
-
-
-def _conditions(query: HostQuery) -> list[ColumnElement[bool]]:
+def conditions_of(query: HostQuery) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     for tag in query.tags:
         conditions.append(Host.id.in_(select(HostTag.host_id).where(HostTag.tag == tag)))
@@ -144,7 +129,7 @@ def _matches(word: str) -> ColumnElement[bool]:
     return or_(*(func.lower(column).like(like, escape=_ESCAPE) for column in columns), Host.id.in_(tagged))
 
 
-def _order(sort: str) -> tuple[Any, ...]:  # Any: what order_by takes
+def order_of(sort: str) -> tuple[Any, ...]:  # Any: what order_by takes
     descending = sort.startswith("-")
     key = sort.removeprefix("-")
     if key not in SORTS:

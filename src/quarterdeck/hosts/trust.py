@@ -11,7 +11,7 @@ from quarterdeck.hosts import store
 from quarterdeck.hosts.contacts import Contacts
 from quarterdeck.hosts.host_keys import HostKey, read_host_key
 from quarterdeck.hosts.links import Links
-from quarterdeck.hosts.models import Host, HostKind, HostRecord, HostState, record_of
+from quarterdeck.hosts.models import Host, HostKind, HostState
 from quarterdeck.hosts.ssh_errors import SshError
 from quarterdeck.hosts.ssh_target import SshTarget
 
@@ -38,10 +38,10 @@ class Trust:
         await asyncio.to_thread(self._take_in, host_id, key)
         return key
 
-    def confirm(self, actor: Actor, name: str, fingerprint: str) -> HostRecord:
+    def confirm(self, actor: Actor, name: str, fingerprint: str) -> str:
         """Pin the key of this fingerprint: the one that was seen, or, after a change, the old one again.
 
-        Raises Conflict when no key was seen, Invalid when the fingerprint is of none.
+        Returns the host's id. Raises Conflict when no key was seen, Invalid when the fingerprint is of none.
         """
         with self._db.read() as session:
             host = store.find(session, name)
@@ -55,8 +55,7 @@ class Trust:
                 _matching(stored, fingerprint)  # it may have shown yet another key since
                 stored.host_key, stored.seen_key, stored.pin_first = wanted.line, "", False
             self._contacts.note(host.id, HostState.UNKNOWN)
-        with self._db.read() as session:
-            return record_of(store.find_by_id(session, host.id))
+        return host.id
 
     def _take_in(self, host_id: str, key: HostKey) -> None:
         with self._db.read() as session:
