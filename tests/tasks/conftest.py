@@ -1,23 +1,34 @@
 """A master's running parts without its web server: a real database, history and loop."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import pytest
+from flask import Flask
 
-from quarterdeck.core.actors import Actor, ActorKind, Role
+from quarterdeck.access.identify import SESSION_COOKIE
+from quarterdeck.access.service import Access
+from quarterdeck.core import web
+from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Role, Scope
 from quarterdeck.core.config import Settings
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
-from quarterdeck.parts import Parts
+from quarterdeck.master import MasterParts, create_app
 from quarterdeck.protocol.tasks import CommandTask
 from quarterdeck.tasks.records import RunRecord
 from quarterdeck.tasks.service import StartRun
 
+Part = TypeVar("Part")
+Answer = Any
+"""A response of the test client; its own type says that JSON may be missing."""
+
+PASSWORD: Final = "correct horse battery"
+ROLES: Final = {"ada": Role.ADMINISTRATOR, "oskar": Role.OPERATOR, "vera": Role.VIEWER, "nils": None}
 ADA = Actor(ActorKind.PERSON, "ada", "192.0.2.7", Role.ADMINISTRATOR, person_id="p" * 26)
 OSKAR = Actor(ActorKind.PERSON, "oskar", "192.0.2.8", Role.OPERATOR, person_id="q" * 26)
 
@@ -35,7 +46,7 @@ class News:
         return [data for name, data, _ in self.events if name == event]
 
 
-class _NodeParts(Parts):
+class _NodeParts(MasterParts):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.news = News()
@@ -135,3 +146,69 @@ def start(tmp_path: Path) -> Iterator[StartNode]:
 @pytest.fixture
 def node(start: StartNode) -> Node:
     return start()
+
+
+@pytest.fixture
+def app(node: Node) -> Flask:
+    app: Flask = create_app(node.parts)
+    return app
+
+
+class Browser:
+    """A person at the pages: signed in, with the token of the visit in every form."""
+
+    def __init__(self, app: Flask, name: str) -> None:
+        self.client = app.test_client()
+        if name:
+            cookie = web_part(app, Access).sign_in(name, PASSWORD)
+            self.client.set_cookie(SESSION_COOKIE, cookie)
+
+    def get(self, path: str, **more: Any) -> Answer:
+        return self.client.get(path, **more)
+
+    def post(self, path: str, **fields: Any) -> Answer:
+        page = self.client.get("/account").text
+        token = found(r'name="csrf-token" content="([^"]+)"', page) if "csrf-token" in page else ""
+        return self.client.post(path, data=fields | {"csrf_token": token})
+
+
+def found(pattern: str, text: str) -> str:
+    """Return the first group of a pattern that must be there."""
+    match = re.search(pattern, text)
+    assert match, f"{pattern} is not there"
+    return match[1]
+
+
+def web_part(app: Flask, kind: type[Part]) -> Part:
+    with app.app_context():
+        return web.part(kind)
+
+
+@pytest.fixture
+def as_(node: Node, app: Flask) -> Callable[[str], Browser]:
+    """Sign one of the cast in; an empty name gives a browser of nobody."""
+    for name, role in ROLES.items():
+        node.parts.access.add_person(SYSTEM, name, role=role, password=PASSWORD)
+    return lambda name: Browser(app, name)
+
+
+class Api:
+    """A program with a token of one of the cast."""
+
+    def __init__(self, app: Flask, token: str) -> None:
+        self.client, self.headers = app.test_client(), {"Authorization": f"Bearer {token}"}
+
+    def __call__(self, method: str, path: str, **more: Any) -> Answer:
+        headers = self.headers | more.pop("headers", {})
+        return self.client.open(f"/api/v1{path}", method=method, headers=headers, **more)
+
+
+@pytest.fixture
+def api_as(node: Node, app: Flask, as_: object) -> Callable[[str], Api]:
+    access = node.parts.access
+
+    def make(name: str) -> Api:
+        scope = {"ada": Scope.ADMIN, "oskar": Scope.RUN, "vera": Scope.READ}[name]
+        return Api(app, access.create_token(SYSTEM, name, "test", scope).secret)
+
+    return make
