@@ -40,14 +40,13 @@ check: .venv/.ready-dev node_modules/.ready
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/djlint --check --lint --quiet src
+	$(BIN)/djlint --lint --quiet src
 	$(BIN)/codespell
 	scripts/npm exec -- biome ci
 
 format: .venv/.ready-dev node_modules/.ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/djlint --reformat --quiet src
 	scripts/npm exec -- biome check --write
 
 bench: .venv/.ready-bench

@@ -1,4 +1,31 @@
 """Fixtures that tests of several folders use."""
 
+from collections.abc import Iterator
+
+import pytest
+
+from tests.sshd import SshKeys, SshServer
 from tests.sshd import ssh_keys as ssh_keys
 from tests.sshd import sshd as sshd
+
+
+@pytest.fixture(scope="session")
+def ssh_servers(ssh_keys: SshKeys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SshServer]]:
+    """Four sshd on 52 addresses (one takes 16 at most), for the tests that leave them as they were."""
+    servers = [
+        SshServer(
+            tmp_path_factory.mktemp("sshd"),
+            ssh_keys,
+            tuple(f"127.0.{number}.{last}" for last in range(1, 14)),
+        )
+        for number in range(4)
+    ]
+    yield [server.start() for server in servers]
+    for server in servers:
+        server.vanish()
+
+
+@pytest.fixture(scope="session")
+def ssh_server(ssh_servers: list[SshServer]) -> SshServer:
+    """The first of them."""
+    return ssh_servers[0]

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.sshd import ROOT, SshServer
+
 BIN = Path(sys.executable).parent
 PASSWORD = "correct horse battery"
 
@@ -114,6 +116,19 @@ class Deck:
         """Call the JSON API with the administrator's token."""
         headers = {"Authorization": f"Bearer {self.token}"} | more.pop("headers", {})
         return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **more)
+
+    def add_ssh_host(self, server: SshServer, name: str, **more: Any) -> None:  # Any: JSON
+        """Add a host by its private key; its host key is pinned on this first contact."""
+        body = {
+            "name": name,
+            "kind": "ssh",
+            "address": server.addresses[0],
+            "port": server.port,
+            "username": ROOT,
+            "private_key": server.keys.good,
+        }
+        added = self.api("POST", "/api/v1/hosts", json=body | more)
+        assert added.status_code == 201, added.text
 
     def run(self, **body: Any) -> dict[str, Any]:  # Any: JSON
         """Start a run and wait for its end."""

@@ -45,12 +45,10 @@ from quarterdeck.core.peer import peer_of
 from quarterdeck.core.security import key_file
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import Guard
-from quarterdeck.history.peers import PeerBook
 from quarterdeck.history.service import History
 from quarterdeck.home.providers import make_home
 from quarterdeck.hosts.bootstrap import ensure_own_hosts
 from quarterdeck.hosts.health import HealthWatch
-from quarterdeck.hosts.peers import WorkerPeers
 from quarterdeck.parts import MASTER_NAME, Parts
 
 logger = logging.getLogger(__name__)
@@ -178,10 +176,8 @@ def create_app(parts: MasterParts) -> APIFlask:
         toasts=parts.toasts,
         access=parts.access,
     )
-    peers = PeerBook(WorkerPeers(parts.hosts, parts.history))
-    web.provide(
-        app, parts.history, parts.access, parts.toasts, parts.hosts, parts.runs, peers, home, parts.settings
-    )
+    web.provide(app, parts.settings, parts.history, parts.peers, parts.access, parts.toasts, parts.hosts)
+    web.provide(app, parts.runs, home)
     for module in (
         quarterdeck.home.routes,
         quarterdeck.access.routes,

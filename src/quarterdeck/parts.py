@@ -18,7 +18,9 @@ from quarterdeck.core.loop import Loop
 from quarterdeck.core.migrations import migrate
 from quarterdeck.core.security import key_file, private_directory
 from quarterdeck.core.vault import Vault
+from quarterdeck.history.peers import PeerBook
 from quarterdeck.history.service import History
+from quarterdeck.hosts.peers import WorkerPeers
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.ssh import SshPool
 from quarterdeck.notify.service import Toasts
@@ -115,6 +117,11 @@ class Parts:
             publish=self.publish,
             is_watched=self.is_watched,
         )
+
+    @cached_property
+    def peers(self) -> PeerBook:
+        """Who asks the workers for their histories."""
+        return PeerBook(WorkerPeers(self.hosts, self.history))
 
     def _key(self, name: str) -> bytes:
         return key_file(self.settings.home / "keys" / f"{name}.key")

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.deck import PASSWORD, Deck, running_deck
-from tests.sshd import Sshd, running_sshd
+from tests.sshd import SshServer
 
 CHROMIUM = shutil.which("chromium")
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
@@ -39,12 +39,6 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as sshd:
-        yield sshd
-
-
 @dataclass(frozen=True)
 class Seeded:
     """The installation and the ids of what was put into it."""
@@ -55,12 +49,11 @@ class Seeded:
 
 
 @pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[Seeded]:
+def seeded(tmp_path_factory: pytest.TempPathFactory, ssh_server: SshServer) -> Iterator[Seeded]:
     with running_deck(tmp_path_factory.mktemp("deck") / "home") as deck:
         for name, role in (("oskar", "operator"), ("vera", "viewer")):
             deck.add_person(name, role)
-        added = deck.api("POST", "/api/v1/hosts", json=sshd.host_body("web1", tags=["web"]))
-        assert added.status_code == 201, added.text
+        deck.add_ssh_host(ssh_server, "web1", tags=["web"])
         run = deck.run(task={"kind": "command", "command": "df -h /"}, hosts=["web1", "master", "worker"])
         failed = deck.run(task={"kind": "command", "command": "echo oops >&2; exit 3"}, hosts=["web1"])
         sent = deck.api("POST", "/api/v1/toasts", json={"text": "The backup is done.", "level": "success"})

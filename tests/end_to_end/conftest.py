@@ -8,20 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.deck import Deck, running_deck
-from tests.sshd import Sshd, running_sshd
+from tests.sshd import SshServer
 
 
 @pytest.fixture(scope="session")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as sshd:
-        yield sshd
-
-
-@pytest.fixture(scope="session")
-def deck(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[Deck]:
+def deck(tmp_path_factory: pytest.TempPathFactory, ssh_server: SshServer) -> Iterator[Deck]:
     with running_deck(tmp_path_factory.mktemp("deck") / "home") as deck:
-        added = deck.api("POST", "/api/v1/hosts", json=sshd.host_body("web1", tags=["web"]))
-        assert added.status_code == 201, added.text
+        deck.add_ssh_host(ssh_server, "web1", tags=["web"])
         yield deck
 
 

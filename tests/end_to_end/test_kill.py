@@ -6,16 +6,16 @@ from pathlib import Path
 import httpx
 
 from tests.deck import Deck, running_deck, wait_until
-from tests.sshd import Sshd
+from tests.sshd import SshServer
 
 TERMINAL = {"succeeded", "failed", "timed-out", "cancelled", "lost"}
 
 
 def test_after_kill_9_of_everything_no_run_is_shown_running_and_the_chain_verifies(
-    tmp_path: Path, sshd: Sshd
+    tmp_path: Path, ssh_server: SshServer
 ) -> None:
     with running_deck(tmp_path / "home") as deck:
-        deck.api("POST", "/api/v1/hosts", json=sshd.host_body("web1"))
+        deck.add_ssh_host(ssh_server, "web1")
         run = deck.api(
             "POST",
             "/api/v1/runs",

@@ -81,7 +81,7 @@ def test_the_end_comes_within_5_seconds_with_running_work_accounted_for(
         assert time.monotonic() - began < 5
         assert processes_with("sleep 4711") == []
         deck.start()
-        assert state_of(deck, started["id"]) <= {"cancelled", "lost"}
+        wait_until(lambda: state_of(deck, started["id"]) <= {"cancelled", "lost"}, "all to be accounted for")
         assert deck.cli("history", "verify", "--with-workers").returncode == 0
 
 

@@ -20,6 +20,11 @@ class Loop:
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
+    @property
+    def is_running(self) -> bool:
+        """Tell whether there is a loop to submit to; on the command line there is none."""
+        return self._loop is not None and self._loop.is_running()
+
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine on the loop from any thread; raises Busy when the loop is not running."""
         if self._loop is None or self._loop.is_closed():

@@ -14,6 +14,13 @@ def private_directory(path: Path) -> Path:
     return path
 
 
+def private_file(path: Path) -> Path:
+    """Make sure that a file is there and that only its owner can open it, also under a loose umask."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    path.chmod(0o600)
+    return path
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that is 0600 from its first byte on, atomically."""
     private_directory(path.parent)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import inspect, text
 
 from quarterdeck.core.db import Database
+from quarterdeck.core.security import private_file
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -26,7 +27,7 @@ def migrate(database: Database, lock: Path) -> None:
     """Apply what is missing; processes that start together take turns by the lock file."""
     if _stored_version(database) == newest_version():
         return  # the usual start: Alembic, which takes 150 ms to import, isn't needed
-    with lock.open("w") as file:
+    with private_file(lock).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         _upgrade(database)
 
