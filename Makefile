@@ -50,7 +50,7 @@ format: .venv/.ready-dev node_modules/.ready
 	scripts/npm exec -- biome check --write
 
 bench: .venv/.ready-bench
-	$(BIN)/python bench/all.py
+	$(BIN)/python -m bench.all
 
 lock: .venv/.ready-dev
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes -q pyproject.toml -o requirements.lock
