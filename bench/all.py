@@ -145,8 +145,8 @@ def machine() -> str:
 INTRODUCTION = """# Benchmarks
 
 Made by `make bench`; the text above each table says how. Load generator and server share the machine, over
-loopback. On small shared machines rates move a lot from run to run: trust the ratios within one run and the CPU
-times more than the rates.
+loopback. On small shared machines rates move a lot from run to run: trust the ratios within one run and
+the CPU times more than the rates.
 
 """
 

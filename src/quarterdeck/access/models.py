@@ -83,7 +83,7 @@ class TokenRecord:
 class Person(Base):
     """Somebody who may sign in; never removed, so that the history's names keep their meaning."""
 
-    __tablename__ = "person"
+    __tablename__ = "people"
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     name: Mapped[str] = mapped_column(String(NAME_LENGTH))
@@ -122,11 +122,11 @@ class Person(Base):
 class SignInSession(Base):
     """A browser's sign-in, known by the digest of its cookie."""
 
-    __tablename__ = "session"
+    __tablename__ = "sessions"
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
-    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"), index=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     address: Mapped[str] = mapped_column(String(ADDRESS_LENGTH))
@@ -150,12 +150,12 @@ class SignInSession(Base):
 class Token(Base):
     """A credential of a program that acts for a person."""
 
-    __tablename__ = "token"
+    __tablename__ = "tokens"
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     prefix: Mapped[str] = mapped_column(String(16))
-    person_id: Mapped[str] = mapped_column(ForeignKey("person.id"))
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
     label: Mapped[str] = mapped_column(String(LABEL_LENGTH))
     scope: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime]
@@ -165,7 +165,7 @@ class Token(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(index=True)
     revoked_reason: Mapped[str] = mapped_column(String(24), default="")
 
-    __table_args__ = (Index("ix_token_person_id_label", "person_id", "label"),)
+    __table_args__ = (Index("ix_tokens_person_id_label", "person_id", "label"),)
 
     def record(self, person: str) -> TokenRecord:
         return TokenRecord(
@@ -186,10 +186,10 @@ class Token(Base):
 class SignInLink(Base):
     """A link that signs in once; without a person it sets up the first administrator."""
 
-    __tablename__ = "sign_in_link"
+    __tablename__ = "sign_in_links"
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
-    person_id: Mapped[str | None] = mapped_column(ForeignKey("person.id"))
+    person_id: Mapped[str | None] = mapped_column(ForeignKey("people.id"))
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]

@@ -41,7 +41,7 @@ class Toast:
 class ToastRow(Base):
     """A toast as it was sent."""
 
-    __tablename__ = "toast"
+    __tablename__ = "toasts"
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     text: Mapped[str] = mapped_column(String(TEXT_LENGTH))
@@ -69,9 +69,9 @@ class ToastRow(Base):
 class ToastMark(Base):
     """What one person has done with a toast."""
 
-    __tablename__ = "toast_mark"
+    __tablename__ = "toast_marks"
 
-    toast_id: Mapped[str] = mapped_column(ForeignKey("toast.id", ondelete="CASCADE"), primary_key=True)
+    toast_id: Mapped[str] = mapped_column(ForeignKey("toasts.id", ondelete="CASCADE"), primary_key=True)
     person_id: Mapped[str] = mapped_column(String(26), primary_key=True)
     shown_at: Mapped[datetime | None]
     """Stood on a page once."""

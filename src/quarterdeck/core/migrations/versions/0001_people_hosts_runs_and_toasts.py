@@ -53,7 +53,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_hosts_kind"), ["kind"], unique=False)
 
     op.create_table(
-        "person",
+        "people",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("name_key", sa.String(length=64), nullable=False),
@@ -65,8 +65,8 @@ def upgrade() -> None:
         sa.Column("last_sign_in_address", sa.String(length=64), nullable=False),
         sa.Column("failed_count", sa.Integer(), nullable=False),
         sa.Column("locked_until", sa.DateTime(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
-        sa.UniqueConstraint("name_key", name=op.f("uq_person_name_key")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_people")),
+        sa.UniqueConstraint("name_key", name=op.f("uq_people_name_key")),
     )
     op.create_table(
         "runs",
@@ -99,13 +99,14 @@ def upgrade() -> None:
         batch_op.create_index("ix_runs_actor_id", ["actor", "id"], unique=False)
         batch_op.create_index("ix_runs_created_at_state", ["created_at", "state"], unique=False)
         batch_op.create_index("ix_runs_fingerprint_created_at", ["fingerprint", "created_at"], unique=False)
+        batch_op.create_index("ix_runs_id_title", ["id", "title"], unique=False)
         batch_op.create_index("ix_runs_is_active_fingerprint", ["is_active", "fingerprint"], unique=False)
         batch_op.create_index("ix_runs_is_recorded", ["is_recorded"], unique=False)
         batch_op.create_index("ix_runs_kind_id", ["kind", "id"], unique=False)
         batch_op.create_index("ix_runs_state_id", ["state", "id"], unique=False)
 
     op.create_table(
-        "toast",
+        "toasts",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("text", sa.String(length=500), nullable=False),
         sa.Column("level", sa.String(length=16), nullable=False),
@@ -114,11 +115,11 @@ def upgrade() -> None:
         sa.Column("role", sa.String(length=16), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("by", sa.String(length=160), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_toast")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_toasts")),
     )
-    with op.batch_alter_table("toast", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_toast_created_at"), ["created_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_toast_person_id"), ["person_id"], unique=False)
+    with op.batch_alter_table("toasts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_toasts_created_at"), ["created_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_toasts_person_id"), ["person_id"], unique=False)
 
     op.create_table(
         "host_tags",
@@ -165,7 +166,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_run_hosts_name_run_id", ["name", "run_id"], unique=False)
 
     op.create_table(
-        "session",
+        "sessions",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("person_id", sa.String(length=26), nullable=False),
@@ -176,40 +177,40 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(), nullable=False),
         sa.Column("ended_at", sa.DateTime(), nullable=True),
         sa.Column("ended_reason", sa.String(length=24), nullable=False),
-        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_session_person_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_session")),
-        sa.UniqueConstraint("digest", name=op.f("uq_session_digest")),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_sessions_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
+        sa.UniqueConstraint("digest", name=op.f("uq_sessions_digest")),
     )
-    with op.batch_alter_table("session", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_session_ended_at"), ["ended_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_session_expires_at"), ["expires_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_session_person_id"), ["person_id"], unique=False)
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sessions_ended_at"), ["ended_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_sessions_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_sessions_person_id"), ["person_id"], unique=False)
 
     op.create_table(
-        "sign_in_link",
+        "sign_in_links",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("person_id", sa.String(length=26), nullable=True),
         sa.Column("expires_at", sa.DateTime(), nullable=False),
         sa.Column("used_at", sa.DateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_sign_in_link_person_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_link")),
-        sa.UniqueConstraint("digest", name=op.f("uq_sign_in_link_digest")),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_sign_in_links_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_links")),
+        sa.UniqueConstraint("digest", name=op.f("uq_sign_in_links_digest")),
     )
     op.create_table(
-        "toast_mark",
+        "toast_marks",
         sa.Column("toast_id", sa.String(length=26), nullable=False),
         sa.Column("person_id", sa.String(length=26), nullable=False),
         sa.Column("shown_at", sa.DateTime(), nullable=True),
         sa.Column("read_at", sa.DateTime(), nullable=True),
         sa.Column("closed_at", sa.DateTime(), nullable=True),
         sa.ForeignKeyConstraint(
-            ["toast_id"], ["toast.id"], name=op.f("fk_toast_mark_toast_id"), ondelete="CASCADE"
+            ["toast_id"], ["toasts.id"], name=op.f("fk_toast_marks_toast_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("toast_id", "person_id", name=op.f("pk_toast_mark")),
+        sa.PrimaryKeyConstraint("toast_id", "person_id", name=op.f("pk_toast_marks")),
     )
     op.create_table(
-        "token",
+        "tokens",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("prefix", sa.String(length=16), nullable=False),
@@ -222,11 +223,11 @@ def upgrade() -> None:
         sa.Column("last_used_address", sa.String(length=64), nullable=False),
         sa.Column("revoked_at", sa.DateTime(), nullable=True),
         sa.Column("revoked_reason", sa.String(length=24), nullable=False),
-        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_token_person_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_token")),
-        sa.UniqueConstraint("digest", name=op.f("uq_token_digest")),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_tokens_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
     )
-    with op.batch_alter_table("token", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_token_expires_at"), ["expires_at"], unique=False)
-        batch_op.create_index("ix_token_person_id_label", ["person_id", "label"], unique=False)
-        batch_op.create_index(batch_op.f("ix_token_revoked_at"), ["revoked_at"], unique=False)
+    with op.batch_alter_table("tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_tokens_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index("ix_tokens_person_id_label", ["person_id", "label"], unique=False)
+        batch_op.create_index(batch_op.f("ix_tokens_revoked_at"), ["revoked_at"], unique=False)
