@@ -49,6 +49,7 @@ class Run(Base):
         Index("ix_runs_state_id", "state", "id"),
         Index("ix_runs_actor_id", "actor", "id"),
         Index("ix_runs_kind_id", "kind", "id"),
+        Index("ix_runs_id_title", "id", "title"),  # a search reads it alone, newest first
     )
 
 
