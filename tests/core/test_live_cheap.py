@@ -85,6 +85,27 @@ async def test_an_emit_with_options_of_the_library_still_works(stock: bool) -> N
         await until(lambda: bool(acks), "the acknowledgement")
 
 
+@pytest.mark.parametrize("stock", [True, False])
+async def test_rooms_are_kept_and_forgotten_alike(stock: bool) -> None:
+    async with live_serving(stock=stock) as (live, port):
+        live.allow_room("run", lambda _actor, _room: True)
+        manager = live.server.manager
+        async with client(port, "vera") as vera, client(port, "ada"):
+            sid = next(sid for sid, viewer in live.viewers.items() if viewer.actor.name == "vera")
+            for room in ("run:1", "run:2"):
+                await vera.call("room:join", {"room": room}, namespace=CONSOLE)
+            await vera.call("room:leave", {"room": "run:1"}, namespace=CONSOLE)
+            rooms = {"all", "person:id-vera", "role:viewer", "run:2", sid}
+            assert set(manager.get_rooms(sid, CONSOLE)) == rooms
+            await vera.disconnect()
+            await until(lambda: len(live.viewers) == 1, "the viewer to be forgotten")
+            assert set(manager.rooms[CONSOLE]) & rooms == {"all", "role:viewer"}
+        await until(lambda: not live.viewers, "the other to be forgotten")
+        assert [manager.rooms, manager.pending_connect, manager.pending_disconnect, manager.callbacks] == [
+            {}
+        ] * 4
+
+
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 async def test_a_peer_that_answers_no_ping_is_let_go(transport: str) -> None:
     async with live_serving(ping_interval=0.1, ping_timeout=0.2) as (live, port):

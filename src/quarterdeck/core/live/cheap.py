@@ -147,7 +147,43 @@ def abort_of(environ: dict[str, Any]) -> Callable[[], None] | None:
 
 
 class CheapManager(AsyncManager):  # type: ignore[misc]  # the library is untyped
-    """Puts one encoded packet on the queue of every viewer."""
+    """Puts one encoded packet on the queue of every viewer, and knows each viewer's rooms.
+
+    The library looks through all rooms when a viewer leaves, and each viewer is a room: thousands that
+    leave together, as when a proxy restarts, would keep the loop busy for seconds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rooms_of: dict[tuple[str, str], set[str | None]] = {}
+
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None
+    ) -> None:
+        super().basic_enter_room(sid, namespace, room, eio_sid)
+        self._rooms_of.setdefault((namespace, sid), set()).add(room)
+
+    def basic_leave_room(self, sid: str, namespace: str, room: str | None) -> None:
+        super().basic_leave_room(sid, namespace, room)
+        self._rooms_of.get((namespace, sid), set()).discard(room)
+
+    def basic_disconnect(self, sid: str, namespace: str, **_more: Any) -> None:  # Any: the library's extras
+        for room in self._rooms_of.pop((namespace, sid), set()):
+            super().basic_leave_room(sid, namespace, room)
+        self.callbacks.pop(sid, None)
+        for pending in (self.pending_connect, self.pending_disconnect):
+            if sid in pending.get(namespace, ()):
+                pending[namespace].remove(sid)
+                if not pending[namespace]:
+                    del pending[namespace]
+
+    def get_rooms(self, sid: str, namespace: str) -> list[str]:
+        return [room for room in self._rooms_of.get((namespace, sid), set()) if room is not None]
+
+    def forget_all(self) -> None:
+        """Empty every room: the node ends, and nobody is to be told of each viewer that leaves."""
+        self.rooms.clear()
+        self._rooms_of.clear()
 
     async def emit(
         self,

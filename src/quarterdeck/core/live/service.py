@@ -115,6 +115,9 @@ class Live:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.viewers.clear()
+        if isinstance(self.server.manager, CheapManager):
+            self.server.manager.forget_all()
         for socket in list(self.server.eio.sockets.values()):
             socket.queue.put_nowait(None)
         await self.server.shutdown()
