@@ -73,6 +73,7 @@ class Node:
     db: Database
     history: History
     hosts: Hosts
+    pool: SshPool
     loop: Loop
     news: list[tuple[str, dict[str, Any], str]]  # Any: JSON
 
@@ -113,10 +114,11 @@ def open_node(home: Path, **settings: Any) -> Iterator[Node]:  # Any: fields of 
     def publish(event: str, data: dict[str, Any], *, room: str) -> None:
         news.append((event, data, room))
 
-    hosts = Hosts(db, history, Vault(b"v" * 32), clock, publish, SshPool(), loop, chosen)
+    pool = SshPool(on_key_changed=lambda target, shown: hosts.key_changed(target, shown))
+    hosts = Hosts(db, history, Vault(b"v" * 32), clock, publish, pool, loop, chosen)
     with _loop_thread(loop):
         try:
-            yield Node(home, clock, chosen, db, history, hosts, loop, news)
+            yield Node(home, clock, chosen, db, history, hosts, pool, loop, news)
         finally:
             loop.run(_end(hosts))
             history.close()

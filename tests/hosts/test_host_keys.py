@@ -3,9 +3,12 @@
 import pytest
 
 from quarterdeck.core.errors import Conflict, Invalid
+from quarterdeck.hosts.drafts import HostDraft
+from quarterdeck.hosts.forms import kept_values
 from quarterdeck.hosts.keys import fingerprint_of
 from quarterdeck.hosts.models import HostState, KeyState
-from quarterdeck.hosts.ssh import SshError
+from quarterdeck.hosts.ssh import SshError, SshTarget
+from tests.deck import wait_until
 from tests.hosts.factories import ADA, Node, draft, ssh_draft
 from tests.sshd import SshServer, StartSshd
 
@@ -90,3 +93,30 @@ def test_looking_again_finds_the_same_key(node: Node, sshd: StartSshd) -> None:
     node.hosts.add_host(ADA, ssh_draft(server), confirm_key=False)
     assert node.hosts.scan_host(ADA, "web1").fingerprint == server.fingerprint
     assert node.hosts.get("web1").key_state is KeyState.PINNED
+
+
+def test_key_that_changed_behind_a_run_stops_the_jump_host(node: Node, sshd: StartSshd) -> None:
+    gate, inner = sshd(), sshd()
+    node.hosts.add_host(ADA, ssh_draft(gate, "gate"), confirm_key=False)
+    node.hosts.add_host(ADA, ssh_draft(inner, "inner", jump="gate"), confirm_key=False)
+    target = node.hosts.ssh_target(node.hosts.get("inner"))
+    gate.change_host_key()
+    node.loop.run(node.pool.forget(node.hosts.get("gate").id))
+    node.loop.run(node.pool.forget(node.hosts.get("inner").id))
+    with pytest.raises(SshError, match="has changed"):
+        node.loop.run(_connect(node, target))
+    wait_until(lambda: node.hosts.get("gate").key_state is KeyState.CHANGED, "the jump host to be stopped")
+    assert [event["host"] for event in node.events("host.key_changed")] == ["gate"]
+
+
+def test_edit_begun_before_a_new_key_was_confirmed_keeps_the_new_one(node: Node, sshd: StartSshd) -> None:
+    server = sshd()
+    reinstalled(node, server)
+    begun = HostDraft(**kept_values(node.hosts.get("web1")))
+    node.hosts.confirm_host_key(ADA, "web1", server.fingerprint)
+    assert node.hosts.edit_host(ADA, "web1", begun).host_key == server.host_key
+
+
+async def _connect(node: Node, target: SshTarget) -> None:
+    async with node.pool.session(target):
+        pass

@@ -12,7 +12,7 @@ from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import SECRETS, HostKind, HostRecord
 
 _SEPARATOR: Final = re.compile(r"[\s,]+")
-_PLAIN: Final = ("name", "kind", "address", "port", "username", "tags", "jump", "host_key", "use_agent")
+_PLAIN: Final = ("name", "kind", "address", "port", "username", "tags", "jump", "use_agent")
 
 
 def _trimmed(value: object) -> object:
@@ -83,7 +83,8 @@ class HostPatch(Form):
     def applied_to(self, record: HostRecord) -> HostDraft:
         """Return the host with these changes; keeps all that is not named."""
         kept = kept_values(record)
-        given = {name: value for name in kept if (value := getattr(self, name, None)) is not None}
+        changeable = (*kept, "host_key")
+        given = {name: value for name in changeable if (value := getattr(self, name, None)) is not None}
         secrets = {name: value for name in SECRETS if (value := getattr(self, name))}
         values = kept | given
         return HostDraft(
@@ -160,7 +161,11 @@ def split_tags(text: str) -> tuple[str, ...]:
 
 
 def kept_values(record: HostRecord) -> dict[str, Any]:
-    """Return what a host has now, as a draft takes it; without secrets, which are kept by themselves."""
+    """Return what a host has now, as a draft takes it.
+
+    Secrets and the host key are left out: they are kept by themselves, and an edit that was begun
+    before a new key was confirmed must not bring the old one back.
+    """
     values = {name: getattr(record, name) for name in _PLAIN}
     if record.kind is HostKind.WORKER:
         values["address"], values["port"] = record.url, 0

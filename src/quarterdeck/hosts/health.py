@@ -55,11 +55,13 @@ class HealthWatch:
     async def run(self) -> None:
         """Watch until cancelled; a round that fails is logged and the next one begins in its time."""
         while True:
+            began = self._clock.monotonic()
             try:
                 await self.round()
             except Exception:
                 logger.exception("a round of the watch over the hosts failed")
-            await asyncio.sleep(self._settings.health_seconds)
+            passed = self._clock.monotonic() - began
+            await asyncio.sleep(max(0.1, self._settings.health_seconds - passed))
 
     async def round(self) -> None:
         """Ask all workers once, look at new SSH hosts, and tell what changed."""

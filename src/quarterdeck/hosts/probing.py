@@ -65,8 +65,9 @@ class Probing:
     async def note_ssh_error(self, host_id: str, error: SshError) -> None:
         """Take in why an SSH connection failed; after a changed key, fetch that key to compare it."""
         if error.reason is Reason.HOST_KEY_CHANGED:
-            await self._pool.forget(host_id)
             await self._trust.look(host_id)
+            # Only now: those who wait for this connection are told of the key, and not that it was ended.
+            await self._pool.forget(host_id)
             return
         state = HostState.UNKNOWN if error.reason in _NOT_ITS_FAULT else HostState.LOST
         waits = error.reason is Reason.HOST_KEY_UNCONFIRMED

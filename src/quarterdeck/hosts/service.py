@@ -26,7 +26,7 @@ from quarterdeck.hosts.models import BaseRecord, HostKind, HostRecord, HostState
 from quarterdeck.hosts.probing import Probing, TestResult
 from quarterdeck.hosts.reading import HostCounts, Hostlist
 from quarterdeck.hosts.rows import Rows, differences, told
-from quarterdeck.hosts.ssh import SshError, SshPool, SshTarget
+from quarterdeck.hosts.ssh import Reason, SshError, SshPool, SshTarget
 from quarterdeck.hosts.store import HostQuery
 from quarterdeck.hosts.trust import Trust
 from quarterdeck.hosts.worker_calls import WorkerCalls
@@ -54,6 +54,7 @@ class Hosts:
     ) -> None:
         self._db, self._history = db, history
         self._pool, self.loop, self._settings = pool, loop, settings
+        self._noting: set[asyncio.Future[None]] = set()
         self.calls = WorkerCalls()
         self.changes = Changes(publish, loop, clock)
         self.contacts = Contacts(db, history, clock, self.changes)
@@ -144,6 +145,18 @@ class Hosts:
     async def note_ssh_error(self, host_id: str, error: SshError) -> None:
         """Take in why a host could not be reached; a changed key is fetched so that it can be compared."""
         await self.probing.note_ssh_error(host_id, error)
+
+    def key_changed(self, target: SshTarget, _shown: str) -> None:
+        """Stop a host, or one that others are reached over, whose key was found changed; for the pool."""
+        error = SshError(Reason.HOST_KEY_CHANGED, "")
+        noting = asyncio.ensure_future(self.probing.note_ssh_error(target.host_id, error))
+        self._noting.add(noting)
+        noting.add_done_callback(self._noted)
+
+    def _noted(self, noting: asyncio.Future[None]) -> None:
+        self._noting.discard(noting)
+        if not noting.cancelled() and (error := noting.exception()):
+            logger.warning("a changed host key could not be looked at: %s", error)
 
     # Verbs
 

@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 MAX_ANSWER_BYTES: Final = 8_000_000
 _TIMEOUT: Final = httpx.Timeout(8, connect=4)
+_HEALTH_TIMEOUT: Final = httpx.Timeout(4)
 _LIMITS: Final = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60)
 
 
@@ -31,7 +32,7 @@ class WorkerCalls:
 
     async def health(self, link: WorkerLink) -> Health:
         """Ask how the worker is; raises Unreachable with the reason."""
-        return decoded(await self.call(link, "GET", "/health"), Health, link)
+        return decoded(await self.call(link, "GET", "/health", timeout=_HEALTH_TIMEOUT), Health, link)
 
     async def join(self, link: WorkerLink, request: JoinRequest) -> JoinAnswer:
         """Make this master known to the worker; raises WorkerRefused or Unreachable."""
@@ -94,7 +95,7 @@ def _reason(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.ConnectTimeout):
         return "it does not answer: no connection within 4 s."
     if isinstance(error, httpx.TimeoutException):
-        return "it is connected but does not answer within 8 s."
+        return "it takes the connection but does not answer."
     if isinstance(error, httpx.ConnectError):
         return _connect_reason(str(error))
     return "it broke off the connection."
