@@ -94,7 +94,11 @@ class Parts:
 
     @cached_property
     def pool(self) -> SshPool:
-        return SshPool(exchange=self.settings.ssh_key_exchange, clock=self.clock)
+        return SshPool(
+            exchange=self.settings.ssh_key_exchange,
+            clock=self.clock,
+            on_key_changed=lambda target, shown: self.hosts.key_changed(target, shown),
+        )
 
     @cached_property
     def hosts(self) -> Hosts:
