@@ -22,6 +22,7 @@ def test_a_secret_is_bound_to_its_purpose_its_key_and_its_bytes() -> None:
         (Vault(bytes(32)), sealed, "host:db-1"),
         (Vault(KEY), changed, "host:db-1"),
         (Vault(KEY), sealed[:20], "host:db-1"),
+        (Vault(KEY), b"", "host:db-1"),
     ]:
         with pytest.raises(Busy, match=r"keys/secret\.key") as refused:
             vault.open(content, purpose)

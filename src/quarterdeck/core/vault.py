@@ -25,7 +25,7 @@ class Vault:
         """Return the secret; raises Busy when the key file is not the one it was sealed with."""
         try:
             plain = AESGCM(self._key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose.encode())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # another key, or no ciphertext at all
             raise Busy(
                 "A stored secret can't be decrypted: keys/secret.key is not the one it was written with."
             ) from error

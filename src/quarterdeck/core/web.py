@@ -7,6 +7,7 @@ module knows no capability and there is still only one permission function.
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from flask import Flask, Response, current_app, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from quarterdeck.core.actors import NOBODY, Actor, ActorKind
 from quarterdeck.core.errors import (
@@ -165,6 +166,7 @@ def foreign_error(status: int, message: str | None) -> QuarterdeckError:
 def _begin_request() -> None:
     g.request_id = new_id()
     request_id.set(g.request_id)
+    g.began = time.perf_counter()
     g.actor = part(Edge).identify()
 
 
@@ -182,11 +184,17 @@ def _finish_request(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "-")
     who = actor().label.replace(":", " ")  # token:ada/backup would look like a token and be redacted
     logger.info("%s %s %d %s", request.method, request.path, response.status_code, who)
+    if began := g.get("began"):
+        took = (time.perf_counter() - began) * 1000
+        logger.debug("%s from %s took %.1f ms", request.endpoint, request.remote_addr, took)
     return response
 
 
 def _answer_http(error: HTTPException) -> Response:
-    return answer_error(foreign_error(error.code or 500, error.description))
+    response = answer_error(foreign_error(error.code or 500, error.description))
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
 
 
 def _answer_unexpected(error: Exception) -> Response:

@@ -59,4 +59,6 @@ def _plan(values: dict[str, str]) -> ImportPlan:
 
 
 def _page(values: dict[str, str], errors: dict[str, str], plan: ImportPlan | None) -> str:
+    if plan is None or not plan.is_good:  # the second step sends the key again; nothing else may show it
+        values = values | {"private_key": ""}
     return render_template("hosts/host_import.html", values=values, errors=errors, plan=plan)

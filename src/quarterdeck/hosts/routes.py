@@ -13,7 +13,7 @@ from quarterdeck.hosts import base_routes, import_routes
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.forms import kept_values, read_host_form
 from quarterdeck.hosts.keys import fingerprint_of
-from quarterdeck.hosts.models import HostKind, HostRecord, HostState
+from quarterdeck.hosts.models import SECRETS, HostKind, HostRecord, HostState
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.store import SORTS, HostQuery
 
@@ -172,7 +172,12 @@ def _messages(error: Invalid | Conflict) -> dict[str, str]:
 
 def _new_page(kind: HostKind, values: dict[str, Any], errors: dict[str, str]) -> str:
     return render_template(
-        "hosts/host_new.html", kind=kind, values=values, errors=errors, jumps=_jumps(""), stored=frozenset()
+        "hosts/host_new.html",
+        kind=kind,
+        values=_without_secrets(values),
+        errors=errors,
+        jumps=_jumps(""),
+        stored=frozenset(),
     )
 
 
@@ -181,11 +186,15 @@ def _edit_page(host: HostRecord, values: dict[str, Any], errors: dict[str, str])
         "hosts/host_edit.html",
         host=host,
         kind=host.kind,
-        values=values,
+        values=_without_secrets(values),
         errors=errors,
         jumps=_jumps(host.name),
         stored=host.stored,
     )
+
+
+def _without_secrets(values: dict[str, Any]) -> dict[str, Any]:  # Any: what the template takes
+    return {name: value for name, value in values.items() if name not in SECRETS}
 
 
 def _jumps(but: str) -> list[tuple[str, str]]:
