@@ -106,14 +106,14 @@ def create_asgi(settings: Settings) -> Dispatcher:
     """Make a master: nothing runs before the server starts it."""
     parts = MasterParts(settings)
     app = create_app(parts)
-    metrics = _metrics(parts)
-    web.provide(app, metrics)
     bridge = Bridge(
         app,
         threads=settings.threads,
         body_bytes=settings.body_megabytes * 1_000_000,
         trusted_proxies=settings.trusted_proxies,
     )
+    metrics = _metrics(parts, bridge)
+    web.provide(app, metrics)
     background = Background()
 
     async def start() -> None:
@@ -129,7 +129,9 @@ def create_asgi(settings: Settings) -> Dispatcher:
         await parts.runs.stop()
         await parts.watch.save()
         await parts.pool.close()
+        bridge.close()
         parts.history.close()
+        parts.db.close()
 
     checks = {"history": parts.history.is_writable, "database": parts.db.is_ready}
     return Dispatcher(
@@ -231,13 +233,16 @@ def _bad_input(error: HTTPError) -> Response:
     return web.answer_error(Invalid(fields))
 
 
-def _metrics(parts: MasterParts) -> Metrics:
-    metrics = Metrics()
-    live = parts.live
-    metrics.add_gauge("quarterdeck_sockets", "Open sockets.", lambda: live.sockets)
+def _metrics(parts: MasterParts, bridge: Bridge) -> Metrics:
+    metrics, live = Metrics(), parts.live
+    metrics.add_gauge("quarterdeck_requests_in_flight", "Requests to the app.", lambda: bridge.in_flight)
     metrics.add_gauge("quarterdeck_runs_active", "Runs under way.", lambda: parts.runs.counts().active)
-    metrics.add_counter("quarterdeck_news", "Live news published.", lambda: live.counters.published)
-    metrics.add_counter("quarterdeck_sockets_dropped", "Slow sockets.", lambda: live.counters.dropped_peers)
+    metrics.add_gauge("quarterdeck_sockets", "Open sockets.", lambda: live.sockets)
+    counters = live.counters
+    metrics.add_counter("quarterdeck_sockets_refused", "By their Origin.", lambda: counters.refused)
+    metrics.add_counter("quarterdeck_sockets_dropped", "Too slow to follow.", lambda: counters.dropped_peers)
+    metrics.add_counter("quarterdeck_news", "Live news published.", lambda: counters.published)
+    metrics.add_counter("quarterdeck_news_dropped", "More than could wait.", lambda: counters.dropped_news)
     return metrics
 
 

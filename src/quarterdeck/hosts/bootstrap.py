@@ -7,6 +7,7 @@ from typing import Final
 
 from quarterdeck.core.actors import SYSTEM
 from quarterdeck.core.config import Settings
+from quarterdeck.core.security import token_file
 from quarterdeck.hosts.addresses import read_worker_address
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import WORKER_PORT, HostKind, HostRecord
@@ -19,28 +20,20 @@ OWN_TOKEN: Final = Path("keys") / "master-token"
 def ensure_own_hosts(hosts: Hosts, settings: Settings, *, own_worker: Path | None = None) -> None:
     """List the master and, when there is one, the worker beside it; safe to repeat at each start.
 
-    ``own_worker`` is the home of the worker that ``quarterdeck up`` starts; without a token in it
-    there is no such worker. Both are found again by what they are, not by their names, which people
-    may change. First contact is left to the watch over all hosts: the worker may still be starting.
+    ``own_worker`` is the home of the worker that ``quarterdeck up`` starts; that worker may still be
+    starting, so whichever of the two comes first makes the token, and first contact is left to the watch
+    over all hosts. Both are found again by what they are, not by their names, which people may change.
     """
     known = hosts.list_hosts()
     if not any(host.kind is HostKind.MASTER for host in known):
         hosts.register(SYSTEM, HostDraft(_free_name("master", known), HostKind.MASTER))
-    if own_worker and own_worker.is_dir() and (bearer := _bearer(settings, own_worker)):
+    if own_worker and own_worker.is_dir():
+        bearer = settings.master_bearer_token or token_file(own_worker / OWN_TOKEN)
         _ensure_worker(hosts, known, settings.worker_bind.url, bearer)
 
 
-def _bearer(settings: Settings, own_worker: Path) -> str:
-    path = own_worker / OWN_TOKEN
-    if settings.master_bearer_token or not path.exists():
-        return settings.master_bearer_token
-    return path.read_text(encoding="utf-8").strip()
-
-
 def _ensure_worker(hosts: Hosts, known: list[HostRecord], url: str, bearer: str) -> None:
-    draft = HostDraft(
-        _free_name("worker", known), HostKind.WORKER, address=url, secrets={"token": bearer}
-    )
+    draft = HostDraft(_free_name("worker", known), HostKind.WORKER, address=url, secrets={"token": bearer})
     place = read_worker_address(url, 0, WORKER_PORT)
     same = [host for host in known if (host.scheme, host.address, host.port) == place]
     if not same:
