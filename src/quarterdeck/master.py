@@ -47,6 +47,7 @@ from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import Guard
 from quarterdeck.history.service import History
 from quarterdeck.home.providers import make_home
+from quarterdeck.home.service import Home
 from quarterdeck.hosts.bootstrap import ensure_own_hosts
 from quarterdeck.hosts.health import HealthWatch
 from quarterdeck.parts import MASTER_NAME, Parts
@@ -55,6 +56,20 @@ logger = logging.getLogger(__name__)
 
 _REPORT_SECONDS: Final = 1.0
 _MOST_FORM_PARTS: Final = 2_000
+_EDGES: Final = (
+    quarterdeck.home.routes,
+    quarterdeck.access.routes,
+    quarterdeck.access.api,
+    quarterdeck.history.routes,
+    quarterdeck.history.api,
+    quarterdeck.notify.routes,
+    quarterdeck.notify.api,
+    quarterdeck.hosts.routes,
+    quarterdeck.hosts.api,
+    quarterdeck.tasks.routes,
+    quarterdeck.tasks.api,
+    quarterdeck.tasks.node_api,
+)
 
 
 class MasterParts(Parts):
@@ -157,49 +172,35 @@ def create_app(parts: MasterParts) -> APIFlask:
         json_errors=False,
     )
     app.config.update(OPENAPI_VERSION="3.1.0", MAX_FORM_PARTS=_MOST_FORM_PARTS)
-    web.install(app, web.Edge(parts.identify, may, parts.history.denied, pages.render_error))
     app.error_processor(_bad_input)
-    pages.install(
-        app,
-        pages.Pages(
-            guard=Guard(
-                key_file(parts.settings.home / "keys" / "web.key"), SESSION_COOKIE, parts.settings.public_url
-            ),
-            clock=parts.clock,
-            node_name=MASTER_NAME,
-            waiting_toasts=quarterdeck.notify.routes.waiting_toasts,
-            toast_count=quarterdeck.notify.routes.toast_count,
-        ),
-    )
-    home = make_home(
-        hosts=parts.hosts,
-        runs=parts.runs,
-        history=parts.history,
-        toasts=parts.toasts,
-        access=parts.access,
-    )
+    web.install(app, web.Edge(parts.identify, may, parts.history.denied, pages.render_error))
+    pages.install(app, _frame(parts))
     web.provide(app, parts.settings, parts.history, parts.peers, parts.access, parts.toasts, parts.hosts)
-    web.provide(app, parts.runs, home)
-    for module in (
-        quarterdeck.home.routes,
-        quarterdeck.access.routes,
-        quarterdeck.access.api,
-        quarterdeck.history.routes,
-        quarterdeck.history.api,
-        quarterdeck.notify.routes,
-        quarterdeck.notify.api,
-        quarterdeck.hosts.routes,
-        quarterdeck.hosts.api,
-        quarterdeck.tasks.routes,
-        quarterdeck.tasks.api,
-        quarterdeck.tasks.node_api,
-    ):
+    web.provide(app, parts.runs, _home(parts))
+    for module in _EDGES:
         app.register_blueprint(module.blueprint)
+    app.register_blueprint(_node_blueprint())
     quarterdeck.hosts.live.register(parts.live)
     quarterdeck.tasks.live.register(parts.live)
-    app.register_blueprint(_node_blueprint())
     web.allow("home.read")(app.view_functions["openapi.spec"])
     return app
+
+
+def _frame(parts: MasterParts) -> pages.Pages:
+    key = key_file(parts.settings.home / "keys" / "web.key")
+    return pages.Pages(
+        guard=Guard(key, SESSION_COOKIE, parts.settings.public_url),
+        clock=parts.clock,
+        node_name=MASTER_NAME,
+        waiting_toasts=quarterdeck.notify.routes.waiting_toasts,
+        toast_count=quarterdeck.notify.routes.toast_count,
+    )
+
+
+def _home(parts: MasterParts) -> Home:
+    return make_home(
+        hosts=parts.hosts, runs=parts.runs, history=parts.history, toasts=parts.toasts, access=parts.access
+    )
 
 
 def _node_blueprint() -> Blueprint:
