@@ -48,7 +48,7 @@ def test_pages_follow_each_other(as_: As, history: History) -> None:
     client, url, seen = as_("vera"), "/history?actor=ada", []
     while url:
         page = client.get(url).text
-        seen += re.findall(r">host:(\d+)<", page)
+        seen += re.findall(r'href="/hosts/(\d+)"', page)
         older = re.search(r'href="([^"]+)" rel="next"', page)
         url = older[1].replace("&amp;", "&") if older else ""
     assert seen == [str(number) for number in range(119, -1, -1)]
@@ -169,3 +169,26 @@ def test_json_holds_the_entries_as_they_stand(as_: As, history: History) -> None
 def test_worker_history_is_exported_from_here(as_: As, worker_history: History) -> None:
     worker_history.event(OSKAR, "task.done", "run:5")
     assert "task.done" in as_("vera").get("/history.csv?node=web1").text
+
+
+def test_list_shows_each_action_once_with_what_it_was_about(as_: As, history: History) -> None:
+    detail = {"title": "df -h /", "hosts": ["web-1", "web-2"], "run": "7"}
+    done = history.intend(OSKAR, "task.run", "run:7", detail=detail)
+    history.conclude(done, False, {"results": [{"host": "web-2", "state": "failed", "exit_status": 3}]})
+    history.note_witness("web1", "a" * 64, 5)
+    history.intend(ADA, "task.run", "run:8", detail={"title": "sleep 60"})
+    page = as_("vera").get("/history").text
+    assert page.count(">df -h /<") == 1
+    assert "web-2: exit 3" in page
+    assert 'data-state="failed"' in page
+    assert 'data-state="open"' in page
+    assert "history.witness" not in page
+    assert "history.witness" in as_("vera").get("/history?kind=all").text
+
+
+def test_json_api_lists_all_entries_unless_asked_otherwise(as_: As, history: History) -> None:
+    history.conclude(history.intend(ADA, "host.add", "host:web-1"), True)
+    client = as_("vera")
+    kinds = [entry["kind"] for entry in json.loads(client.get("/api/v1/history").data)["entries"]]
+    assert kinds == ["outcome", "intent"]
+    assert len(json.loads(client.get("/api/v1/history?kind=actions").data)["entries"]) == 1

@@ -283,3 +283,78 @@ def test_today_counts_since_midnight(tmp_path: Path) -> None:
     today = history.today()
     history.close()
     assert (today.actions, today.denied, today.failed) == (2, 1, 1)
+
+
+def write_actions(history: History) -> None:
+    """Write actions that overlap, some of them open, between events and what nobody did."""
+    open_intents: list[Entry] = []
+    for number in range(600):
+        actor, object_ = (ADA, OSKAR)[number % 2], f"run:{number % 5}"
+        if number % 3:
+            open_intents.append(
+                history.intend(actor, "task.run", object_, detail={"command": f"df {number}"})
+            )
+        if len(open_intents) > number % 7 and number % 11:
+            history.conclude(open_intents.pop(number % len(open_intents)), number % 4 > 0, {"n": number})
+        if number % 4 == 0:
+            history.note_witness("web1", f"{number:064x}", number)
+        if number % 9 == 0:
+            history.event(actor, "host.lost", "host:web-1")
+
+
+@pytest.fixture(scope="module")
+def acted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("acted") / "history"
+    clock = SetClock(NOON, step=timedelta(minutes=5))
+    history = make_history(folder, clock=clock, segment_bytes=60_000)
+    write_actions(history)
+    history.rebuild()
+    history.intend(ADA, "task.run", "run:late")
+    history.close()
+    return folder
+
+
+def actions_truth(folder: Path, query: HistoryQuery) -> list[Entry]:
+    """Return each action once: where its outcome fits, or else where its intent does."""
+    everything = [entry for entry in truth(folder, HistoryQuery()) if entry.action != "history.witness"]
+    outcomes = {entry.pair: entry for entry in everything if entry.pair}
+    found = []
+    for entry in everything:
+        outcome = outcomes.get(entry.id)
+        if fits(entry, replace(query, kind="")) and not (outcome and fits(outcome, replace(query, kind=""))):
+            found.append(outcome or entry)
+    return found
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    actor=maybe("ada", "oskar", "system"),
+    action=maybe("task", "task.run", "host"),
+    object_=maybe("run:3", "run", "host:web-1"),
+    q=maybe("df 5", "df", "failed", "oskar", "n"),
+    since=moments,
+    until=moments,
+    limit=st.integers(1, 90),
+)
+def test_actions_are_listed_once_each_with_their_beginning(
+    acted: Path,
+    actor: str,
+    action: str,
+    object_: str,
+    q: str,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+) -> None:
+    query = HistoryQuery(actor, action, object_, "", "actions", "", q, since, until, limit)
+    reader, found = Reader(acted, Sealer("master", KEY)), []
+    while True:
+        page = reader.page(query)
+        found += page.entries
+        for entry in page.entries:
+            assert bool(entry.pair) == (entry.id in page.begun)
+            assert not entry.pair or page.begun[entry.id].id == entry.pair
+        if not page.next_cursor:
+            break
+        query = replace(query, cursor=page.next_cursor)
+    assert found == actions_truth(acted, query)

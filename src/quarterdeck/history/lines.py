@@ -17,6 +17,9 @@ from quarterdeck.core.ids import consecutive_ids, number_of
 GENESIS: Final = "0" * 64
 """``prev`` of the first line."""
 
+WITNESS: Final = "history.witness"
+"""The action under which the end of another node's chain is written down."""
+
 _HASH_MEMBER: Final = b',"hash":"'
 _TAIL_BYTES: Final = len(_HASH_MEMBER) + 64 + 2
 _SEQ_MASK: Final = (1 << 60) - 1

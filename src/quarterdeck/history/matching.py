@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from quarterdeck.history.lines import Entry, encode_text, timestamp
-from quarterdeck.history.query import HistoryQuery
+from quarterdeck.history.lines import WITNESS, Entry, encode_text, timestamp
+from quarterdeck.history.query import ACTIONS, HistoryQuery
 from quarterdeck.history.sidecar import bits_of
 
 
@@ -58,7 +58,7 @@ def prepare(query: HistoryQuery) -> Matcher:
         "object:host": query.host,
         "actor": query.actor,
         "action": query.action,
-        "kind": query.kind,
+        "kind": _one_kind(query),
     }
     bits = tuple(bit for name, value in terms.items() if value for bit in bits_of(f"{name}:{value}"))
     patterns = _patterns(query)
@@ -70,7 +70,8 @@ def prepare(query: HistoryQuery) -> Matcher:
 
 def _patterns(query: HistoryQuery) -> list[bytes]:
     """Return what stands in the raw line, those first that few lines have."""
-    exact = {name: encode_text(getattr(query, name)) for name in ("request", "actor", "kind")}
+    exact = {name: encode_text(getattr(query, name)) for name in ("request", "actor")}
+    kind = _one_kind(query)
     begun = {name: encode_text(getattr(query, name)) for name in ("object", "action")}
     host = encode_text(query.host)
     found = {
@@ -80,17 +81,28 @@ def _patterns(query: HistoryQuery) -> list[bytes]:
         "host": b'%s"' % host,
         "actor": b'"actor":"%s",' % exact["actor"],
         "action": b'"action":"%s' % begun["action"],
-        "kind": b'"kind":"%s",' % exact["kind"],
+        "kind": b'"kind":"%s",' % kind.encode(),
     }
-    return [pattern for name, pattern in found.items() if getattr(query, name)]
+    return [pattern for name, pattern in found.items() if (kind if name == "kind" else getattr(query, name))]
+
+
+def _one_kind(query: HistoryQuery) -> str:
+    """Return the kind that every fitting line has, or nothing."""
+    return "" if query.kind == ACTIONS else query.kind
 
 
 def _fits_exactly(query: HistoryQuery, entry: Entry) -> bool:
     return (
         (not query.actor or entry.actor == query.actor)
-        and (not query.kind or entry.kind == query.kind)
+        and _fits_kind(query, entry)
         and (not query.request or entry.request == query.request)
     )
+
+
+def _fits_kind(query: HistoryQuery, entry: Entry) -> bool:
+    if query.kind == ACTIONS:
+        return entry.action != WITNESS or query.action == WITNESS
+    return not query.kind or entry.kind == query.kind
 
 
 def _begins(value: str, wanted: str, separator: str) -> bool:

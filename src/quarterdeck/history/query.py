@@ -13,6 +13,9 @@ from quarterdeck.history.lines import Kind
 
 DEFAULT_LIMIT: Final = 50
 MOST_LIMIT: Final = 500
+ACTIONS: Final = "actions"
+"""As ``kind``: each finished action once, and what is open, denied or an event, without the bookkeeping."""
+
 _LONGEST: Final = 500
 _FILTERS: Final = ("actor", "action", "object", "host", "kind", "request", "q")
 _NAMES: Final = frozenset({*_FILTERS, "since", "until", "limit", "cursor"})
@@ -29,6 +32,7 @@ class HistoryQuery:
     """``host:web-1``, or ``host`` for all hosts."""
     host: str = ""
     kind: str = ""
+    """One of ``Kind``, or ``actions``."""
     request: str = ""
     q: str = ""
     since: datetime | None = None
@@ -77,8 +81,8 @@ def _read(name: str, text: str) -> object:
         if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_LIMIT:
             raise ValueError(f"This must be a whole number from 1 to {MOST_LIMIT}.")
         return int(text)
-    if name == "kind" and text not in tuple(Kind):
-        raise ValueError(f"This must be one of {', '.join(Kind)}.")
+    if name == "kind" and text not in (ACTIONS, *Kind):
+        raise ValueError(f"This must be one of {', '.join((ACTIONS, *Kind))}.")
     if len(text) > _LONGEST:
         raise ValueError(f"This must be at most {_LONGEST} characters long.")
     if any("\ud800" <= character <= "\udfff" for character in text):

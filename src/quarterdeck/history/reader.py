@@ -4,7 +4,7 @@ Files are read, not mapped: a mapped file that somebody cuts short would end the
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from quarterdeck.core.errors import Busy, Invalid, NotFound
 from quarterdeck.history import matching, segments, sidecar
 from quarterdeck.history.lines import Entry, Kind, LineError, Sealer, decode, seq_of
 from quarterdeck.history.matching import Matcher
-from quarterdeck.history.query import MOST_LIMIT, HistoryQuery
+from quarterdeck.history.query import ACTIONS, MOST_LIMIT, HistoryQuery
 from quarterdeck.history.segments import Segment
 from quarterdeck.history.sidecar import Sidecar, bits_of
 
@@ -33,6 +33,8 @@ class HistoryPage:
     """Where older entries begin; empty at the end."""
     scanned_back_to: str = ""
     """Set when the search paused before the page was full: the time up to which nothing was missed."""
+    begun: Mapping[str, Entry] = field(default_factory=dict)
+    """Of a page of actions: the intent of each outcome, by the outcome's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,25 @@ class _Search:
     entries: list[Entry] = field(default_factory=list)
     at: tuple[int, int] = (0, 0)
     """First seq of the segment and offset above which everything was looked at."""
+    outcome_of: Callable[[Entry], Entry | None] | None = None
+    """Given when each action is asked for once: finds how an intent ended."""
+    ended: dict[str, Entry] = field(default_factory=dict)
+    begun: dict[str, Entry] = field(default_factory=dict)
+
+    def take(self, entry: Entry) -> None:
+        """Add an entry that fits; where actions are asked for, an intent gives way to its outcome."""
+        if self.outcome_of and entry.kind is Kind.INTENT:
+            self._take_intent(entry, self.ended.pop(entry.id, None) or self.outcome_of(entry))
+            return
+        self.entries.append(entry)
+        if entry.pair:
+            self.ended[entry.pair] = entry
+
+    def _take_intent(self, intent: Entry, outcome: Entry | None) -> None:
+        if outcome:
+            self.begun[outcome.id] = intent
+        if not outcome or not self.matcher.fits(outcome):  # else it stands, or stood, at the outcome's place
+            self.entries.append(outcome or intent)
 
     @property
     def is_over(self) -> bool:
@@ -71,6 +92,8 @@ class Reader:
     def page(self, query: HistoryQuery) -> HistoryPage:
         """Return the newest entries that fit; raises Invalid for a cursor that is none."""
         search = _Search(matching.prepare(query), query.limit, self._scan_bytes)
+        if query.kind == ACTIONS:
+            search.outcome_of = self._outcome_of
         start = _read_cursor(query.cursor) if query.cursor else None
         for segment in reversed(self._segments()):
             if start and segment.first_seq > start[0]:
@@ -79,8 +102,11 @@ class Reader:
             with _opened(segment.path) as descriptor:
                 self._search_segment(search, segment, descriptor, before)
             if search.is_over:
-                return _paused(search, self._time_at(search.at))
-        return HistoryPage(tuple(search.entries))
+                page = _paused(search, self._time_at(search.at))
+                break
+        else:
+            page = HistoryPage(tuple(search.entries))
+        return replace(page, begun=self._beginnings(search)) if query.kind == ACTIONS else page
 
     def get(self, id_: str) -> Found:
         """Return one entry with its pair; raises NotFound."""
@@ -100,6 +126,15 @@ class Reader:
         """Return the newest entry, or None in an empty history."""
         page = self.page(HistoryQuery(limit=1))
         return page.entries[0] if page.entries else None
+
+    def _beginnings(self, search: _Search) -> dict[str, Entry]:
+        """Return the intents of the outcomes found; few of them were not met on the way."""
+        found = {
+            entry.id: search.begun.get(entry.id) or self._pair_of(entry)
+            for entry in search.entries
+            if entry.pair
+        }
+        return {id_: intent for id_, intent in found.items() if intent}
 
     def _segments(self) -> list[Segment]:
         try:
@@ -283,7 +318,7 @@ def _take(search: _Search, line: bytes) -> None:
     except LineError:
         return  # verify tells what is wrong with the line
     if search.matcher.fits(entry):
-        search.entries.append(entry)
+        search.take(entry)
 
 
 def _line_in(segment: Segment, descriptor: int, seq: int) -> bytes | None:

@@ -1,10 +1,9 @@
 """The pages of the history. All of it is text from outside: escaped by Jinja, made visible by ``texts``."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from flask import Blueprint, Response, render_template, request
@@ -14,16 +13,19 @@ from quarterdeck.core.errors import Invalid, Unreachable
 from quarterdeck.history import reading, texts
 from quarterdeck.history.lines import Entry, Kind
 from quarterdeck.history.peers import PeerBook
-from quarterdeck.history.query import HistoryQuery
+from quarterdeck.history.query import ACTIONS, HistoryQuery
 from quarterdeck.history.reader import HistoryPage
+from quarterdeck.history.rows import place_of, rows_of, shortened
 from quarterdeck.history.service import History
 
 blueprint = Blueprint("history", __name__, template_folder="templates")
 blueprint.add_app_template_filter(texts.visible, "visible")
 blueprint.add_app_template_filter(texts.visible_lines, "visible_lines")
 
+ALL: Final = "all"
 KINDS: Final = (
-    ("", "All entries"),
+    ("", "Actions, each once"),
+    (ALL, "All entries"),
     (Kind.INTENT.value, "Begun (intent)"),
     (Kind.OUTCOME.value, "Ended (outcome)"),
     (Kind.EVENT.value, "Events"),
@@ -35,8 +37,6 @@ _PLAIN_PARAMETERS: Final = (
 _MORE: Final = ("action", "host", "since", "until", "node")
 """Filters that stand folded away until one is in use."""
 
-_PLACES: Final = {"host": "/hosts/", "run": "/runs/", "person": "/people/"}
-_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,62}\Z", re.ASCII)
 _TOLD: Final = ("error", "command", "url", "reason", "result", "host", "hosts")
 
 Page = str | tuple[str, int]
@@ -49,7 +49,7 @@ def history_list() -> Page:
     values = _values()
     template = "history/_rows.html" if "HX-Request" in request.headers else "history/history_list.html"
     try:
-        query = reading.asked(values)
+        query = reading.asked({**values, "kind": _read_kind(values, default=ACTIONS)})
         page = reading.source(values.get("node", "")).page(query)
     except Invalid as error:
         return _render(template, values, errors=error.fields), 422
@@ -74,13 +74,25 @@ def history_entry(id_: str) -> Page:
 @blueprint.get("/history.csv")
 @web.allow("history.export")
 def history_csv() -> Response:
-    return reading.export(reading.asked(_values()), request.args.get("node", ""), "csv")
+    return _export("csv")
 
 
 @blueprint.get("/history.json")
 @web.allow("history.export")
 def history_json() -> Response:
-    return reading.export(reading.asked(_values()), request.args.get("node", ""), "json")
+    return _export("json")
+
+
+def _export(form: str) -> Response:
+    """Export the lines as they stand: what the list puts together are two of them."""
+    values = _values()
+    query = reading.asked({**values, "kind": _read_kind(values, default="")})
+    return reading.export(query, values.get("node", ""), form)
+
+
+def _read_kind(values: Mapping[str, str], *, default: str) -> str:
+    kind = values.get("kind", default)
+    return "" if kind == ALL else kind
 
 
 def _values() -> dict[str, str]:
@@ -102,6 +114,8 @@ def _render(
     shown = {name: values.get(name, "") for name in _PLAIN_PARAMETERS}
     return render_template(
         template, values=shown, errors=errors or {}, trouble=trouble, page=page, kinds=KINDS, nodes=nodes,
+        rows=list(rows_of(page)) if page and query and query.kind == ACTIONS else [],
+        view_url=_url(values, cursor="", kind="" if values.get("kind") == ALL else ALL),
         is_part="HX-Request" in request.headers, more_used=any(shown[name] for name in _MORE),
         chips=_chips(values, query), node=values.get("node", ""), export_query=_query(values, cursor=""),
         older_url=_url(values, cursor=page.next_cursor) if page and page.next_cursor else "",
@@ -122,7 +136,11 @@ def _words() -> dict[str, Any]:  # Any: functions for the template
 def _chips(values: Mapping[str, str], query: HistoryQuery | None) -> list[tuple[str, str, str]]:
     """Return name, value and the address without it, for each filter in use."""
     used = query.filters() if query else {}
-    return [(name, values[name], _url(values, cursor="", **{name: ""})) for name in used if name in values]
+    return [
+        (name, values[name], _url(values, cursor="", **{name: ""}))
+        for name in used
+        if name in values and values[name] != ACTIONS
+    ]
 
 
 def _query(values: Mapping[str, str], **changes: str) -> str:
@@ -135,12 +153,6 @@ def _url(values: Mapping[str, str], **changes: str) -> str:
     return f"/history?{query}" if query else "/history"
 
 
-def place_of(object_: str) -> str:
-    """Return the address of the page that an object has, or nothing."""
-    kind, _, name = object_.partition(":")
-    return f"{_PLACES[kind]}{quote(name)}" if kind in _PLACES and _NAME.match(name) else ""
-
-
 def summary_of(entry: Entry) -> str:
     """Return what tells most about an entry, for its row in the list."""
     for name in _TOLD:
@@ -148,7 +160,7 @@ def summary_of(entry: Entry) -> str:
             if value == "ok":
                 continue
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            return f"{text[:200]}…" if len(text) > 200 else text
+            return shortened(text)
     return ""
 
 

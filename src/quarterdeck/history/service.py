@@ -20,7 +20,7 @@ from quarterdeck.history.counting import DayCounts, Today
 from quarterdeck.history.disk import Disk
 from quarterdeck.history.indexer import Indexer
 from quarterdeck.history.journal import Journal
-from quarterdeck.history.lines import GENESIS, Entry, Kind, Record, Sealer
+from quarterdeck.history.lines import GENESIS, WITNESS, Entry, Kind, Record, Sealer
 from quarterdeck.history.peers import SeenHead
 from quarterdeck.history.query import HistoryQuery
 from quarterdeck.history.reader import Found, HistoryPage, Reader, walk
@@ -31,7 +31,6 @@ from quarterdeck.history.verify import Fault, Verification
 logger = logging.getLogger(__name__)
 
 BALLAST_BYTES: Final = 4 * 1024 * 1024
-WITNESS: Final = "history.witness"
 _MEANINGFUL: Final = ("host", "hosts", "run")
 _MOST_OPEN: Final = 100_000
 

@@ -34,6 +34,7 @@ STATES: Final = {
     "intent": Look(icon="arrow-right-circle", tone="active"),
     "outcome": Look(icon="flag-fill", tone="quiet"),
     "event": Look(icon="dot", tone="quiet"),
+    "open": Look(icon="arrow-right-circle", tone="active"),
     # toasts
     "info": Look(icon="info-circle-fill", tone="info"),
     "success": Look(icon="check-circle-fill", tone="success"),
