@@ -13,13 +13,12 @@ from quarterdeck import __version__
 from quarterdeck.core import serve
 from quarterdeck.core.config import NodeKind, Settings, environment_of, load_settings
 from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.core.security import key_file, private_directory
+from quarterdeck.core.security import private_directory
 
 if TYPE_CHECKING:
     from quarterdeck.parts import Parts
 
 _NODE: Final = (sys.executable, "-m", "quarterdeck")
-_TOKEN_FILE: Final = Path("keys") / "master-token"
 """Where a worker keeps what its master must show (worker.py), and the master finds it (hosts.bootstrap)."""
 _COMMANDS: Final = {
     "base": ("quarterdeck.hosts.commands:base", "Remote APIs that tasks may call."),
@@ -109,7 +108,6 @@ def up(node: CliNode) -> None:
     """Start a master and a worker for this machine; Ctrl-C ends both."""
     settings = node.settings
     worker_home = private_directory(private_directory(settings.home) / "worker")
-    key_file(worker_home / _TOKEN_FILE)  # before both start, so that they agree on it
     master = environment_of(settings, SELFSERVICE_TYPE="master", QUARTERDECK_HOME=str(settings.home))
     worker = environment_of(
         settings,

@@ -11,7 +11,7 @@ import pytest
 from quarterdeck.core.config import KeyExchange
 from quarterdeck.hosts.ssh import HostKey, Reason, SshError, SshPool, SshTarget, read_host_key
 from quarterdeck.hosts.ssh_options import key_exchanges
-from tests.sshd import StartSshd, login, ssh_agent
+from tests.sshd import StartSshd, login, make_key, ssh_agent
 
 
 @pytest.fixture
@@ -165,6 +165,16 @@ async def test_changed_host_key_is_a_hard_stop(sshd: StartSshd, kind: str) -> No
     assert "Accepted" not in (server.folder / "log").read_text()
     assert (await pool.scan_host_key(target)).fingerprint == server.fingerprint
     await pool.close()
+
+
+async def test_a_scan_shows_the_pinned_kind_of_key_of_a_host_that_has_two(
+    pool: SshPool, sshd: StartSshd, tmp_path: Path
+) -> None:
+    make_key(tmp_path / "rsa", kind="rsa")
+    pinned = " ".join((tmp_path / "rsa.pub").read_text().split()[:2])
+    server = sshd(HostKey=f"{tmp_path}/sshd-0/host_key\nHostKey {tmp_path}/rsa")
+    assert (await pool.scan_host_key(server.target(host_key=pinned))).line == pinned
+    assert (await pool.scan_host_key(server.target(host_key=""))).line == server.host_key
 
 
 async def test_connection_is_shared_and_kept(pool: SshPool, sshd: StartSshd) -> None:

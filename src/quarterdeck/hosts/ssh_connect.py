@@ -83,12 +83,15 @@ class Connector:
         return connection, gate
 
     async def _read_key(self, target: SshTarget, tunnel: Tunnel) -> HostKey:
+        # A host has a key of each kind: the pinned one's kind comes first, or another would seem a change.
+        pinned = parse_host_key(target.host_key) if target.host_key else None
+        algorithms = host_key_algorithms(pinned) if pinned else self._options.server_host_key_algs
         async with _transport(target, tunnel) as transport:
             key = await asyncssh.get_server_host_key(
                 **transport,
                 options=self._options,
                 config=None,
-                server_host_key_algs=self._options.server_host_key_algs,
+                server_host_key_algs=algorithms,
             )
         if key is None:
             raise SshError(Reason.PROTOCOL, f"{target.place} showed no host key.")
