@@ -347,7 +347,8 @@ def test_actions_are_listed_once_each_with_their_beginning(
     limit: int,
 ) -> None:
     query = HistoryQuery(actor, action, object_, "", "actions", "", q, since, until, limit)
-    reader, found = Reader(acted, Sealer("master", KEY)), []
+    reader = Reader(acted, Sealer("master", KEY))
+    found: list[Entry] = []
     while True:
         page = reader.page(query)
         found += page.entries
