@@ -74,8 +74,11 @@ def test_the_same_again_shows_who_and_keeps_the_form(as_: As, node: Node) -> Non
     assert "ada started it" in page
     assert f'href="/runs/{first.id}#output"' in answer.text
     assert "sleep 30</textarea>" in answer.text
+    assert oskar.post("/runs", kind="command", command="sleep 30", hosts="master").status_code == 409
     again = {"kind": "command", "command": "sleep 30", "hosts": "master", "force": "true"}
-    assert "Say why" in oskar.post("/runs", **again, reason="").text
+    without = oskar.post("/runs", **again, reason="").text
+    assert "Say why" in without
+    assert 'id="field-reason"' in without
     assert oskar.post("/runs", **again, reason="it hangs").status_code == 303
 
 
