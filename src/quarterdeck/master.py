@@ -39,6 +39,7 @@ from quarterdeck.core.config import Settings
 from quarterdeck.core.dispatch import Dispatcher, healthz, readyz
 from quarterdeck.core.errors import Forbidden, Invalid
 from quarterdeck.core.forms import field_messages
+from quarterdeck.core.json_body import JsonRequest
 from quarterdeck.core.live.service import Live, LiveOptions
 from quarterdeck.core.metrics import Metrics
 from quarterdeck.core.peer import peer_of
@@ -171,6 +172,7 @@ def create_app(parts: MasterParts) -> APIFlask:
         spec_path="/api/openapi.json",
         json_errors=False,
     )
+    app.request_class = JsonRequest
     app.config.update(OPENAPI_VERSION="3.1.0", MAX_FORM_PARTS=_MOST_FORM_PARTS)
     app.error_processor(_bad_input)
     web.install(app, web.Edge(parts.identify, may, parts.history.denied, pages.render_error))

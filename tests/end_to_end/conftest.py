@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.deck import Deck, running_deck
+from tests.end_to_end.visitor import add_cast
 from tests.sshd import SshServer
 
 
@@ -15,6 +16,7 @@ from tests.sshd import SshServer
 def deck(tmp_path_factory: pytest.TempPathFactory, ssh_server: SshServer) -> Iterator[Deck]:
     with running_deck(tmp_path_factory.mktemp("deck") / "home") as deck:
         deck.add_ssh_host(ssh_server, "web1", tags=["web"])
+        add_cast(deck)
         yield deck
 
 

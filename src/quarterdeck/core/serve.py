@@ -20,6 +20,7 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from quarterdeck.core.asgi import App
+from quarterdeck.core.bounded_http import BoundedHttp
 from quarterdeck.core.config import Bind
 
 logger = logging.getLogger(__name__)
@@ -169,7 +170,7 @@ def configure(app: App) -> uvicorn.Config:
         app,
         interface="asgi3",
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         ws=AbortableWebSocket,
         ws_max_size=_SOCKET_BYTES,
         ws_ping_interval=None,  # engine.io has pings of its own

@@ -150,8 +150,11 @@ def start_of_page(fields: Mapping[str, str], hosts: list[str], tags: list[str]) 
 
 
 def _page_name(name: str) -> str:
-    """Return the page's field of a message: ``task.command.command`` is the field ``command``."""
-    return ".".join(name.split(".")[2:]) if name.startswith("task.") else name
+    """Return the page's field of a message: ``command`` of ``task.command.command``, ``hosts`` of ``hosts.0``."""
+    steps = name.split(".")
+    if steps[0] == "task":
+        steps = steps[2:] or ["kind"]
+    return ".".join(steps[: 2 if steps[0] == "arguments" else 1])
 
 
 def _task_fields(fields: Mapping[str, str]) -> dict[str, Any]:

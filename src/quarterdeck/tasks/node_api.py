@@ -57,7 +57,7 @@ def _worker() -> HostRecord:
 def _read(kind: type[Message]) -> Message:
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise Invalid({"body": f"This is not a message of a worker: {error}"}) from error
 
 

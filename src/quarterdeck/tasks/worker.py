@@ -224,7 +224,7 @@ def _body(kind: type[S]) -> S:
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
         raise Invalid({path.strip(".`") or "body": f"{reason}."}) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid({"body": "This is not valid JSON."}) from error
 
 
@@ -232,7 +232,7 @@ def _members() -> dict[str, msgspec.Raw]:
     """Return the body's members, or none when it is no JSON object."""
     try:
         return msgspec.json.decode(request.get_data(), type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
 
 
