@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from quarterdeck.core.clock import Clock
-from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.errors import Busy, QuarterdeckError
 from quarterdeck.core.log import request_id
 from quarterdeck.core.loop import Loop
 from quarterdeck.tasks.executor import Execution, Result
@@ -22,7 +22,9 @@ from quarterdeck.tasks.states import RunState, overall
 logger = logging.getLogger(__name__)
 
 STOPPED: Final = "The master was stopped while it ran."
-_STOP_SECONDS: Final = 2.0
+_STOP_SECONDS: Final = 1.5
+_CONCLUDE_SECONDS: Final = 0.75
+_FAULT: Final = "A fault of Quarterdeck; the log has the details."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
+    def check_open(self) -> None:
+        """Raise Busy when nothing new can begin, before anything is written about it."""
+        if self._is_stopping:
+            raise Busy("The master is stopping; start it again after that.")
+        self._around.loop.submit(asyncio.sleep(0))
+
     def begin(self, job: Job) -> None:
         """Hand over a job; returns at once. Raises Busy when the loop does not run."""
         self._around.loop.submit(self.take(job))
@@ -67,6 +75,8 @@ class Dispatcher:
         """Start a job; for callers on the loop."""
         active = _ActiveRun(job, self._around, share=self._share)
         self._active[job.run_id] = active
+        if self._is_stopping:
+            active.give_up(RunState.LOST, STOPPED)
         self._keep(self._see_through(active))
 
     async def stop(self) -> None:
@@ -81,10 +91,18 @@ class Dispatcher:
         await asyncio.gather(*stops)
         for part in ours:
             part.end(Result(None, RunState.LOST, STOPPED))
-        for task in [task for task in self._tasks if not task.done()]:
-            await asyncio.wait({task}, timeout=0.5)
-            task.cancel()
-        await self._around.recorder.settle()
+        await self._finish_tasks()
+
+    async def _finish_tasks(self) -> None:
+        """Let the concluding of runs come to its end, then let go of what only follows a worker."""
+        if self._tasks:
+            _, left = await asyncio.wait(set(self._tasks), timeout=_CONCLUDE_SECONDS)
+            for task in left:
+                task.cancel()
+        try:
+            await asyncio.wait_for(self._around.recorder.settle(), _CONCLUDE_SECONDS)
+        except TimeoutError:
+            logger.warning("not every change of runs is stored; the next start brings them in order")
 
     async def _cancel(self, run_id: str, message: str) -> None:
         active = self._active.get(run_id)
@@ -141,7 +159,12 @@ class _ActiveRun:
 
     async def run(self, slots: asyncio.Semaphore) -> None:
         """Return when every host has ended; what still waits for a slot by then waits no more."""
-        executions = await asyncio.to_thread(self._around.prepare, self.job)
+        try:
+            executions = await asyncio.to_thread(self._around.prepare, self.job)
+        except Exception:
+            logger.exception("run %s could not be prepared", self.job.run_id)
+            self.give_up(RunState.FAILED, _FAULT)
+            return
         work = [
             asyncio.ensure_future(self._run_part(part, executions[part.host.id], slots))
             for part in self.parts
@@ -152,6 +175,11 @@ class _ActiveRun:
             for task in work:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
+
+    def give_up(self, state: RunState, message: str) -> None:
+        """End every host's part without running it."""
+        for part in self.parts:
+            part.end(Result(None, state, message))
 
     async def _run_part(
         self, part: HostRun, execution: Execution | QuarterdeckError, slots: asyncio.Semaphore

@@ -127,7 +127,7 @@ class HostRun:
                 "the end of run %s on %s is not proved: %s", self.job.run_id, self.host.name, error
             )
         finally:
-            await asyncio.wait({self._running}, timeout=min(_LET_GO_SECONDS, cancel_seconds))
+            await asyncio.wait({self._running}, timeout=min(_LET_GO_SECONDS, cancel_seconds / 3))
             self._running.cancel()
             self._stop_ended.set()
 

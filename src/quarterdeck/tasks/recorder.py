@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Table, and_, bindparam, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from quarterdeck.core.db import Database
@@ -72,7 +71,7 @@ class Recorder:
             self._runs, self._hosts, self._waiting = {}, {}, []
             try:
                 await asyncio.to_thread(self._commit, runs, hosts)
-            except SQLAlchemyError:
+            except Exception:  # the top of a loop that must go on: nothing else writes what happened
                 logger.exception("changes of runs can't be stored; trying again in %g s", _RETRY_SECONDS)
                 self._put_back(runs, hosts, waiting)
                 await asyncio.sleep(_RETRY_SECONDS)
