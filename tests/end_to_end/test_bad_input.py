@@ -185,7 +185,8 @@ def test_a_hostile_target_or_call_starts_no_run(deck: Deck) -> None:
 
 
 def test_an_empty_target_is_never_all_hosts(deck: Deck) -> None:
-    for targets in ({}, {"hosts": []}, {"tags": []}, {"tags": ["no-such-tag"]}, {"hosts": ["no-such-host"]}):
+    empty: list[dict[str, list[str]]] = [{}, {"hosts": []}, {"tags": []}]
+    for targets in (*empty, {"tags": ["no-such-tag"]}, {"hosts": ["no-such-host"]}):
         assert problem(ask(deck, "POST /api/v1/runs", {"task": COMMAND} | targets))["errors"]
 
 

@@ -29,7 +29,7 @@ class Visitor:
 
     @property
     def cookie(self) -> str:
-        return self.http.cookies.get(SESSION, "")
+        return self.http.cookies.get(SESSION) or ""
 
     def get(self, path: str, **more: Any) -> httpx.Response:  # Any: handed on to httpx
         return self.http.get(path, **more)

@@ -150,7 +150,7 @@ def start_of_page(fields: Mapping[str, str], hosts: list[str], tags: list[str]) 
 
 
 def _page_name(name: str) -> str:
-    """Return the page's field of a message: ``command`` of ``task.command.command``, ``hosts`` of ``hosts.0``."""
+    """Return the page's field: ``command`` of ``task.command.command``, ``hosts`` of ``hosts.0``."""
     steps = name.split(".")
     if steps[0] == "task":
         steps = steps[2:] or ["kind"]
