@@ -56,6 +56,7 @@ class Deck:
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.token = ""
+        self.client = httpx.Client(base_url=self.url, timeout=60)
 
     def start(self) -> Self:
         with self.log_path.open("ab") as log:
@@ -73,7 +74,7 @@ class Deck:
         assert self.process is not None
         assert self.process.poll() is None, self.log()
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/readyz").status_code == 200
+            return self.client.get("/readyz").status_code == 200
         return False
 
     def log(self) -> str:
@@ -115,7 +116,7 @@ class Deck:
     def api(self, method: str, path: str, **more: Any) -> httpx.Response:  # Any: handed on to httpx
         """Call the JSON API with the administrator's token."""
         headers = {"Authorization": f"Bearer {self.token}"} | more.pop("headers", {})
-        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **more)
+        return self.client.request(method, path, headers=headers, **more)
 
     def add_ssh_host(self, server: SshServer, name: str, **more: Any) -> None:  # Any: JSON
         """Add a host by its private key; its host key is pinned on this first contact."""
@@ -148,3 +149,4 @@ def running_deck(home: Path, **settings: str) -> Iterator[Deck]:
         yield deck
     finally:
         deck.kill()
+        deck.client.close()

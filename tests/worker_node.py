@@ -82,6 +82,11 @@ class WorkerNode:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
+    def halt(self) -> None:
+        """Let it hold its port and answer nobody, until it is killed."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()

@@ -5,7 +5,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from flask import Flask, Response, request, send_file
 
 from quarterdeck.core.bridge import WINDOW_BYTES, Bridge, Wsgi
+from quarterdeck.core.environ import HAS_WAITED, PUT_OFF
 from tests.core.server import serving, talk, until
 
 LIMIT = 200_000
@@ -456,3 +457,56 @@ async def test_a_request_that_outlasts_the_server_is_told_so() -> None:
     status, _, _ = parts(await asking)
     assert status == 503
     hold.set()
+
+
+def putting_off(wait: Callable[[], Awaitable[object]], asked: list[bool]) -> Wsgi:
+    """An application that answers only after it was waited for."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        asked.append(environ[HAS_WAITED])
+        if not environ[HAS_WAITED]:
+            environ[PUT_OFF] = wait
+        start_response("200 OK", [])
+        return [str(len(asked)).encode()]
+
+    return app
+
+
+async def test_an_answer_that_is_put_off_holds_no_thread_and_comes_in_the_end() -> None:
+    event, asked = asyncio.Event(), list[bool]()
+    async with serving(bridge(putting_off(event.wait, asked), threads=2)) as port:
+        waiting = [asyncio.create_task(talk(port, get())) for _ in range(20)]
+        await until(lambda: asked.count(False) == 20, "all to be asked once")
+        event.set()
+        answers = await asyncio.gather(*waiting)
+    assert {parts(answer)[0] for answer in answers} == {200}
+    assert asked.count(True) == 20
+
+
+async def test_a_client_that_is_gone_is_waited_for_no_longer() -> None:
+    asked: list[bool] = []
+    over = asyncio.Event()
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    async with serving(bridge(putting_off(wait, asked))) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(get())
+        await until(lambda: bool(asked), "the request to be put off")
+        writer.close()
+        await asyncio.wait_for(over.wait(), 10)
+    assert asked == [False]
+
+
+async def test_a_wait_that_fails_is_answered_all_the_same() -> None:
+    async def wait() -> None:
+        raise LookupError
+
+    asked: list[bool] = []
+    async with serving(bridge(putting_off(wait, asked))) as port:
+        assert parts(await talk(port, get()))[0] == 200
+    assert asked == [False, True]

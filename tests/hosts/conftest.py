@@ -5,6 +5,7 @@ import pytest
 from apiflask import APIFlask
 
 from tests.hosts.factories import Api, Browser, Node, make_app, open_node
+from tests.worker_node import WorkerNode
 
 
 @pytest.fixture
@@ -26,3 +27,10 @@ def as_(app: APIFlask) -> Callable[[str], Browser]:
 @pytest.fixture
 def api_as(app: APIFlask) -> Callable[[str], Api]:
     return lambda name: Api(app, name)
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[WorkerNode]:
+    worker = WorkerNode(tmp_path / "worker").start()
+    yield worker
+    worker.kill()

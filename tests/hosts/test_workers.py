@@ -18,9 +18,8 @@ from quarterdeck.hosts.health import HealthWatch
 from quarterdeck.hosts.models import Host, HostKind, HostState
 from quarterdeck.hosts.peers import WorkerPeers
 from tests.hosts.factories import ADA, TOKEN, Node, draft, ssh_draft
-from tests.hosts.worker_node import WorkerNode
-from tests.hosts.worker_node import worker as worker
 from tests.sshd import StartSshd
+from tests.worker_node import WorkerNode
 
 
 class Watch:
@@ -139,7 +138,7 @@ def test_worker_that_misses_two_is_late_and_four_is_lost(
     node: Node, worker: WorkerNode, watch: Watch
 ) -> None:
     node.hosts.add_host(ADA, worker_draft(worker.url, worker.token))
-    worker.stop()
+    worker.kill()
     states = []
     for _ in range(5):
         watch.round()
@@ -150,7 +149,7 @@ def test_worker_that_misses_two_is_late_and_four_is_lost(
 
 def test_loss_and_return_are_recorded_and_told_once(node: Node, worker: WorkerNode, watch: Watch) -> None:
     node.hosts.add_host(ADA, worker_draft(worker.url, worker.token))
-    worker.stop()
+    worker.kill()
     watch.round(6)
     worker.start()
     watch.round(3)
@@ -165,7 +164,7 @@ def test_lost_worker_keeps_when_it_was_seen(node: Node, worker: WorkerNode, watc
     node.hosts.add_host(ADA, worker_draft(worker.url, worker.token))
     watch.round()
     seen = node.hosts.get("w1").last_seen
-    worker.stop()
+    worker.kill()
     watch.round(5)
     host = node.hosts.get("w1")
     assert (host.last_seen, host.version) == (seen, __version__)
@@ -181,7 +180,7 @@ def test_worker_that_was_down_is_joined_when_it_comes_up(
     node: Node, worker: WorkerNode, watch: Watch
 ) -> None:
     token = worker.token
-    worker.stop()
+    worker.kill()
     assert not node.hosts.add_host(ADA, worker_draft(worker.url, token)).joined
     worker.start()
     watch.round()
@@ -202,7 +201,7 @@ def test_pages_hear_of_changes_only_and_of_ages_each_round(
     node.news.clear()
     watch.round(3)
     assert [event for event, _, _ in node.news] == ["hosts:seen"] * 3
-    worker.stop()
+    worker.kill()
     watch.round()
     assert node.news[-1] == ("hosts:seen", {"at": node.clock.now().isoformat(), "missed": [host.id]}, "hosts")
 
@@ -280,7 +279,7 @@ def test_unknown_entry_of_a_worker_is_not_found(node: Node, worker: WorkerNode) 
 
 def test_history_of_a_worker_that_is_gone_is_unreachable(node: Node, worker: WorkerNode) -> None:
     node.hosts.add_host(ADA, worker_draft(worker.url, worker.token))
-    worker.stop()
+    worker.kill()
     with pytest.raises(Unreachable, match="w1: it refuses the connection"):
         WorkerPeers(node.hosts, node.history).verify("w1")
 

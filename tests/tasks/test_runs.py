@@ -213,15 +213,22 @@ def test_an_unknown_run_is_not_found(node: Node) -> None:
         node.parts.runs.get_run("0" * 26)
 
 
-def test_waiting_for_an_end_is_answered_early_when_too_many_wait(start: StartNode) -> None:
-    node = start(threads=2)
+def test_whoever_waits_is_woken_by_the_end_and_leaves_nothing_behind(node: Node) -> None:
     run = node.start("sleep 60")
-    waiter = threading.Thread(target=node.parts.runs.wait, args=(run.id, 60))
-    waiter.start()
-    wait_until(lambda: not node.parts.runs.wait(run.id, 0).is_over, "an early answer")
+    waiters = [threading.Thread(target=node.parts.runs.wait, args=(run.id, 60)) for _ in range(8)]
+    for waiter in waiters:
+        waiter.start()
     node.parts.runs.cancel_run(SYSTEM, run.id)
-    waiter.join(20)
-    assert not waiter.is_alive()
+    for waiter in waiters:
+        waiter.join(20)
+        assert not waiter.is_alive()
+    assert node.parts.runs._waiting._waiting == {}
+
+
+def test_waiting_ends_with_the_time_given(node: Node) -> None:
+    run = node.start("sleep 60")
+    assert not node.parts.runs.wait(run.id, 0.05).is_over
+    node.parts.runs.cancel_run(SYSTEM, run.id)
 
 
 def test_an_operator_may_only_read_from_workers(node: Node) -> None:

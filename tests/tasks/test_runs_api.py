@@ -12,14 +12,15 @@ ApiAs = Callable[[str], Api]
 COMMAND = {"kind": "command", "command": "echo out; echo err >&2; exit 3"}
 
 
-def test_a_run_is_started_waited_for_and_read(api_as: ApiAs) -> None:
+def test_a_run_is_started_and_read(api_as: ApiAs, node: Node) -> None:
     api = api_as("oskar")
     started = api("POST", "/runs", json={"task": COMMAND, "hosts": ["master"]})
     assert started.status_code == 201
     run_id = started.json["id"]
     assert started.headers["Location"] == f"/api/v1/runs/{run_id}"
     assert [host["name"] for host in started.json["hosts"]] == ["master"]
-    run = api("GET", f"/runs/{run_id}?wait=30").json
+    node.parts.runs.wait(run_id, 30)
+    run = api("GET", f"/runs/{run_id}").json
     (host,) = run["hosts"]
     assert (run["state"], run["task"], run["actor"]) == ("failed", COMMAND, "token:oskar/test")
     assert (host["state"], host["exit_status"], host["bytes"]) == ("failed", 3, 8)
@@ -74,7 +75,8 @@ def test_cancel_is_accepted_and_its_proof_follows(api_as: ApiAs, node: Node) -> 
     run = node.start("echo begun; sleep 300")
     wait_until(lambda: node.output(run.id) == b"begun\n", "the command to run")
     assert api("POST", f"/runs/{run.id}/cancel").status_code == 202
-    ended = api("GET", f"/runs/{run.id}?wait=30").json
+    node.parts.runs.wait(run.id, 30)
+    ended = api("GET", f"/runs/{run.id}").json
     assert (ended["state"], ended["hosts"][0]["gone"]) == ("cancelled", True)
     assert api("POST", f"/runs/{run.id}/cancel").status_code == 409
 

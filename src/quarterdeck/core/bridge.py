@@ -9,14 +9,14 @@ stops the pulling, and the answer's ``close()`` is called in every case.
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final
 
 from quarterdeck.core.asgi import Receive, Scope, Send, header, send_open_problem, send_problem
-from quarterdeck.core.environ import make_environ
+from quarterdeck.core.environ import HAS_WAITED, PUT_OFF, make_environ
 from quarterdeck.core.errors import Busy, Invalid, QuarterdeckError, TooLarge
 
 logger = logging.getLogger(__name__)
@@ -86,10 +86,15 @@ class Bridge:
         return added
 
     async def _call(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        environ = make_environ(scope, body, self._trusted_proxies)
-        call = _Call(self._app, environ, self._threads)
+        call = self._make_call(scope, body)
         try:
             await call.begin()
+            if call.put_off is not None:
+                if not await _wait(call.put_off(), receive):
+                    return
+                call.release()
+                call = self._make_call(scope, body, has_waited=True)
+                await call.begin()
             if call.has_failed:
                 await send_problem(send, QuarterdeckError("A fault of Quarterdeck; the log has the details."))
                 return
@@ -104,6 +109,11 @@ class Bridge:
                 await send_problem(send, Busy("The node is stopping; try again in a moment."))
         finally:
             call.release()
+
+    def _make_call(self, scope: Scope, body: bytes, *, has_waited: bool = False) -> "_Call":
+        environ = make_environ(scope, body, self._trusted_proxies)
+        environ[HAS_WAITED] = has_waited
+        return _Call(self._app, environ, self._threads)
 
 
 class _ClientGone(Exception):
@@ -131,6 +141,12 @@ class _Call:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body: bytes | None = None
         self.arrived: asyncio.Queue[bytes | _Mark] = asyncio.Queue()
+
+    @property
+    def put_off(self) -> Callable[[], Awaitable[object]] | None:
+        """What the application wants to be waited for before it is asked again (``web.put_off``)."""
+        wait: Callable[[], Awaitable[object]] | None = self._environ.get(PUT_OFF)
+        return wait
 
     async def begin(self) -> None:
         """Call the application; ``has_failed`` tells whether it failed before it answered anything."""
@@ -316,6 +332,20 @@ async def _refuse(error: QuarterdeckError, body: _Body, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
+async def _wait(wait: Awaitable[object], receive: Receive) -> bool:
+    """Wait for what an answer was put off for; returns False when the client went away meanwhile."""
+    waiting = asyncio.ensure_future(wait)
+    watch = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait({waiting, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done() and (error := waiting.exception()):
+            logger.error("what an answer was put off for failed; it is given now", exc_info=error)
+        return not watch.done()
+    finally:
+        waiting.cancel()
+        watch.cancel()
+
+
 async def _stream(call: _Call, receive: Receive, send: Send) -> None:
     watch = asyncio.ensure_future(_stop_when_gone(call, receive))
     try:
@@ -332,6 +362,10 @@ async def _stream(call: _Call, receive: Receive, send: Send) -> None:
 
 
 async def _stop_when_gone(call: _Call, receive: Receive) -> None:
+    await _until_gone(receive)
+    call.stop()
+
+
+async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    call.stop()

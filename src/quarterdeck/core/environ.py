@@ -11,6 +11,10 @@ from quarterdeck.core.errors import Invalid
 from quarterdeck.core.peer import peer_of
 
 FILE_CHUNK_BYTES: Final = 64 * 1024
+PUT_OFF: Final = "quarterdeck.put_off"
+"""Where an application leaves what is to be waited for, on the loop, before it is asked again."""
+HAS_WAITED: Final = "quarterdeck.has_waited"
+"""Whether it is asked again; missing under a server that can't wait for it."""
 
 
 class FileChunks:

@@ -8,7 +8,7 @@ module knows no capability and there is still only one permission function.
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
@@ -19,6 +19,7 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from quarterdeck.core.actors import NOBODY, Actor, ActorKind
+from quarterdeck.core.environ import HAS_WAITED, PUT_OFF
 from quarterdeck.core.errors import (
     Forbidden,
     Invalid,
@@ -117,6 +118,16 @@ def wants_json() -> bool:
     if request.path.startswith("/api/") or request.headers.get("Authorization"):
         return True
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
+
+
+def put_off(wait: Callable[[], Awaitable[object]]) -> None:
+    """Have the current request answered later, without holding a thread.
+
+    The server drops this answer, awaits ``wait`` on the loop and asks the handler again; then, and under
+    a server that can't do so, this does nothing. For handlers that only read.
+    """
+    if request.environ.get(HAS_WAITED) is False:
+        request.environ[PUT_OFF] = wait
 
 
 def safe_path(target: str | None, default: str = "/") -> str:

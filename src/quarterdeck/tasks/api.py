@@ -125,7 +125,11 @@ def run_list(query: RunListQuery) -> Json:
 @blueprint.doc(summary="Read a run, or wait for its end")
 def run_show(run_id: str, query: WaitQuery) -> Json:
     web.require("run.read", f"run:{run_id}")
-    return _run_json(_runs().wait(run_id, query.wait) if query.wait else _runs().get_run(run_id))
+    run = _runs().get_run(run_id)
+    if query.wait and not run.is_over:
+        runs = _runs()
+        web.put_off(lambda: runs.until_end(run_id, query.wait))
+    return _run_json(run)
 
 
 @blueprint.get("/runs/<run_id>/output")

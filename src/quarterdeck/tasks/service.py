@@ -68,10 +68,10 @@ class Runs:
         is_watched: Callable[[str], bool],
     ) -> None:
         self._db, self._history, self._hosts = db, history, hosts
-        self._clock, self._settings = clock, settings
+        self._clock, self._settings, self._loop = clock, settings, loop
         self.output = output
         self.records = RunRecords(db)
-        self._waiting = Waiting(settings.threads // 2)
+        self._waiting = Waiting()
         recorder = Recorder(db, publish)
         self._endings = Endings(
             db=db, history=history, toasts=toasts, recorder=recorder, waiting=self._waiting, clock=clock
@@ -154,6 +154,7 @@ class Runs:
         return self.records.get(run_id) if run_id else None
 
     def _start(self, draft: Draft) -> RunRecord:
+        self._dispatcher.check_open()
         intent = self._history.intend(draft.actor, "task.run", f"run:{draft.id}", detail=draft.detail())
         try:
             job = self._insert(with_intent(draft, intent.id))
@@ -188,19 +189,15 @@ class Runs:
             self._dispatcher.cancel(run_id, f"Cancelled by {actor.label}.")
         return run
 
+    async def until_end(self, run_id: str, seconds: float) -> None:
+        """Wait on the loop until the run has ended or the time is over."""
+        seconds = min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+        await self._waiting.until_end(run_id, lambda: self.records.get(run_id).is_over, seconds)
+
     def wait(self, run_id: str, seconds: float) -> RunRecord:
-        """Return the run when it has ended or the time is over; early when too many wait already."""
-        event = self._waiting.listen(run_id)
-        try:
-            run = self.records.get(run_id)
-            if run.is_over and not event:
-                return run
-            if event and not run.is_over and event.wait(min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)):
-                return self.records.get(run_id)
-            return run
-        finally:
-            if event:
-                self._waiting.leave(run_id, event)
+        """Return the run when it has ended or the time is over; holds its thread, unlike ``until_end``."""
+        self._loop.run(self.until_end(run_id, seconds), timeout_seconds=seconds + 10)
+        return self.records.get(run_id)
 
     def take_late_result(self, actor: Actor, worker: HostRecord, status: OrderStatus) -> None:
         """Take a worker's word that an order has ended.

@@ -1,41 +1,30 @@
-"""Threads that wait for the end of a run."""
+"""Those who wait for the end of a run."""
 
-import threading
-from collections import defaultdict
+import asyncio
+from collections.abc import Callable
 
 
 class Waiting:
-    """Wakes the threads that wait for a run, and lets only so many wait that others get served.
+    """Wakes whoever waits for a run. Lives on the loop, where waiting costs no thread and polls nothing."""
 
-    Made for answers to ``?wait=``: nothing is polled, and when too many wait the next one is answered early.
-    """
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
 
-    def __init__(self, most: int) -> None:
-        self._room = threading.BoundedSemaphore(max(1, most))
-        self._lock = threading.Lock()
-        self._events: dict[str, list[threading.Event]] = defaultdict(list)
-
-    def listen(self, run_id: str) -> threading.Event | None:
-        """Return what is set at the run's end, or None when no more may wait. Give it back to ``leave``.
-
-        Look at the run after this and before waiting: its end may have come in between.
-        """
-        if not self._room.acquire(blocking=False):
-            return None
-        event = threading.Event()
-        with self._lock:
-            self._events[run_id].append(event)
-        return event
-
-    def leave(self, run_id: str, event: threading.Event) -> None:
-        with self._lock:
-            self._events[run_id].remove(event)
-            if not self._events[run_id]:
-                del self._events[run_id]
-        self._room.release()
+    async def until_end(self, run_id: str, is_over: Callable[[], bool], seconds: float) -> None:
+        """Wait for the run's end, or so many seconds; ``is_over`` reads the store, in a thread."""
+        ended = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(run_id, set())
+        waiting.add(ended)
+        try:
+            if not await asyncio.to_thread(is_over):  # asked only now: the end may have come before
+                await asyncio.wait({ended}, timeout=seconds)
+        finally:
+            waiting.discard(ended)
+            if not waiting and self._waiting.get(run_id) is waiting:
+                del self._waiting[run_id]
 
     def end(self, run_id: str) -> None:
         """Wake everybody who waits for this run."""
-        with self._lock:
-            for event in self._events.get(run_id, ()):
-                event.set()
+        for ended in self._waiting.pop(run_id, ()):
+            if not ended.done():
+                ended.set_result(None)

@@ -5,7 +5,7 @@ writer arms one timer for each packet. Here the encoded packet goes straight to 
 and the writer waits without a timer. What the timers gave is kept by other means: the library's service
 task still finds silent peers, and a queue over its cap drops the peer.
 
-This touches internals: the versions are pinned, and tests/core/test_live_contract.py checks them.
+This touches internals: the versions are pinned, and tests/core/test_live_cheap.py checks them.
 """
 
 import asyncio
