@@ -1,12 +1,12 @@
 """What the last contact with each host said, and the news that come of a change."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from quarterdeck.core.actors import SYSTEM
 from quarterdeck.core.clock import Clock
@@ -63,6 +63,25 @@ class Contacts:
         self._record(transition)
         self._write(host_id, {"state": state, "state_reason": reason, "version": version})
         return transition if transition.before is not state else None
+
+    def note_well(self, host_ids: Collection[str]) -> None:
+        """Take in that all of these answered: one read, and one write for those that had not before."""
+        for host_id in host_ids:
+            self._note_seen(host_id)
+        query = select(Host.id, Host.name, Host.state).where(
+            Host.id.in_(host_ids), or_(Host.state != HostState.WELL, Host.state_reason != "")
+        )
+        with self._db.read() as session:
+            rows = session.execute(query).all()
+        if not rows:
+            return
+        for row in rows:
+            self._record(Transition(row.name, HostState(row.state), HostState.WELL, ""))
+        changed = [row.id for row in rows]
+        values = {"state": HostState.WELL, "state_reason": "", "last_seen": self._clock.now()}
+        with self._db.write() as session:
+            session.execute(update(Host).where(Host.id.in_(changed)).values(**values))
+        self._changes.note(changed)
 
     def save_times(self) -> None:
         """Write the times of contact that only memory holds, in one go."""

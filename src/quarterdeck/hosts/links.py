@@ -1,5 +1,6 @@
 """How to reach a host: its address with the secrets opened, for whoever connects."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select
@@ -7,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from quarterdeck.core.config import Settings
 from quarterdeck.core.db import Database
-from quarterdeck.core.errors import Invalid, NotFound
+from quarterdeck.core.errors import Invalid, NotFound, QuarterdeckError
 from quarterdeck.core.vault import Vault
 from quarterdeck.hosts import recording, sealing
 from quarterdeck.hosts.models import Host, HostKind, HostRecord, WorkerLink
@@ -18,7 +19,7 @@ from quarterdeck.hosts.store import HostQuery
 Columns = Any  # Any: a row of the columns below; the library's type of it names each by its place
 
 # Columns and not a whole Host: this is read for each host of each run, and an entity costs thrice as much.
-_SELECT: Final = select(
+_COLUMNS: Final = select(
     Host.id,
     Host.name,
     Host.kind,
@@ -32,7 +33,9 @@ _SELECT: Final = select(
     Host.host_key,
     Host.seen_key,
     Host.jump_id,
-).where(Host.id == bindparam("host_id"))
+)
+_SELECT: Final = _COLUMNS.where(Host.id == bindparam("host_id"))
+_SELECT_MANY: Final = _COLUMNS.where(Host.id.in_(bindparam("host_ids", expanding=True)))
 _TOKENS: Final = select(Host.id, Host.token).where(Host.kind == HostKind.WORKER)
 
 
@@ -51,6 +54,20 @@ class Links:
             row = _row(session, host_id)
             _refuse_changed(row)
             return self._target(session, row)
+
+    def ssh_targets(self, host_ids: Collection[str]) -> dict[str, SshTarget | QuarterdeckError]:
+        """Return for each host how to reach it, or the error that ``ssh_target`` would raise; in one read."""
+        with self._db.read() as session:
+            rows = {row.id: row for row in session.execute(_SELECT_MANY, {"host_ids": list(host_ids)})}
+            return {host_id: self._target_or_fault(session, rows.get(host_id)) for host_id in host_ids}
+
+    def _target_or_fault(self, session: Session, row: Columns | None) -> SshTarget | QuarterdeckError:
+        try:
+            row = _checked(row)
+            _refuse_changed(row)
+            return self._target(session, row)
+        except QuarterdeckError as error:
+            return error
 
     def scan_target(self, host_id: str) -> SshTarget:
         """Return how to look at a host's key, whatever is pinned for it."""
@@ -103,7 +120,10 @@ class Links:
 
 def _row(session: Session, host_id: str) -> Columns:
     """Return the columns of an SSH host; raises NotFound or Invalid."""
-    row = session.execute(_SELECT, {"host_id": host_id}).one_or_none()
+    return _checked(session.execute(_SELECT, {"host_id": host_id}).one_or_none())
+
+
+def _checked(row: Columns | None) -> Columns:
     if row is None:
         raise NotFound("This host has been removed.")
     if row.kind != HostKind.SSH:

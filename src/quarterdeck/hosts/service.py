@@ -9,7 +9,7 @@ from quarterdeck.core.actors import Actor
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.config import Settings
 from quarterdeck.core.db import Database
-from quarterdeck.core.errors import Busy, Conflict, Invalid
+from quarterdeck.core.errors import Busy, Conflict, Invalid, QuarterdeckError
 from quarterdeck.core.loop import Loop
 from quarterdeck.core.security import token_digest
 from quarterdeck.core.vault import Vault
@@ -114,6 +114,10 @@ class Hosts:
         """Return how to reach an SSH host; raises SshError while a key on the way has changed."""
         return self.links.ssh_target(host.id)
 
+    def ssh_targets(self, host_ids: Collection[str]) -> dict[str, SshTarget | QuarterdeckError]:
+        """Return for each of these hosts, by id, how to reach it or why it can't be."""
+        return self.links.ssh_targets(host_ids)
+
     async def ready_target(self, host: HostRecord) -> SshTarget:
         """Return how to reach an SSH host, pinning its key first where that was left to first contact."""
         if host.pin_first:
@@ -141,6 +145,10 @@ class Hosts:
     def note_contact(self, host_id: str, state: HostState, reason: str = "", version: str = "") -> None:
         """Take in what a contact with a host said; callable from any thread, not for the loop itself."""
         self.contacts.note(host_id, state, reason, version)
+
+    def note_well(self, host_ids: Collection[str]) -> None:
+        """Take in that all of these hosts, by id, answered; as ``note_contact`` for each, in one go."""
+        self.contacts.note_well(host_ids)
 
     async def note_ssh_error(self, host_id: str, error: SshError) -> None:
         """Take in why a host could not be reached; a changed key is fetched so that it can be compared."""

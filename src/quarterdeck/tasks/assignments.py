@@ -25,7 +25,27 @@ class Assignments:
 
     def prepare(self, job: Job) -> Mapping[str, Execution | QuarterdeckError]:
         """Return the execution of each host by its id, or why there can be none."""
-        return {part.host.id: self._execution_or_fault(job, part) for part in job.hosts}
+        over_ssh = self._over_ssh(job)
+        return {
+            part.host.id: over_ssh.get(part.host.id) or self._execution_or_fault(job, part)
+            for part in job.hosts
+        }
+
+    def _over_ssh(self, job: Job) -> dict[str, Execution | QuarterdeckError]:
+        """Return the executions on SSH hosts, whose addresses and secrets are read together."""
+        if not isinstance(task := job.task, CommandTask):
+            return {}
+        hosts = [part.host for part in job.hosts if part.host.kind is HostKind.SSH]
+        made: dict[str, Execution | QuarterdeckError] = {
+            host.id: _FirstContact(self._hosts, self._pool, host, task) for host in hosts if host.pin_first
+        }
+        known = [host.id for host in hosts if not host.pin_first]
+        for host_id, target in self._hosts.ssh_targets(known).items():
+            if isinstance(target, QuarterdeckError):
+                made[host_id] = target
+            else:
+                made[host_id] = SshExecution(self._pool, target, task.command)
+        return made
 
     def _execution_or_fault(self, job: Job, part: JobHost) -> Execution | QuarterdeckError:
         try:
@@ -38,10 +58,6 @@ class Assignments:
             return self._call(job.task, part)
         if part.host.kind is HostKind.MASTER:
             return LocalExecution(job.task)
-        if part.host.kind is HostKind.SSH and isinstance(job.task, CommandTask):
-            if part.host.pin_first:
-                return _FirstContact(self._hosts, self._pool, part.host, job.task)
-            return SshExecution(self._pool, self._hosts.ssh_target(part.host), job.task.command)
         if part.order is None:
             raise QuarterdeckError(f"{part.host.name} can't run a task of this kind.")
         link = self._hosts.worker_link(part.host)

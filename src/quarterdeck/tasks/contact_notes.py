@@ -5,7 +5,7 @@ import logging
 from typing import Final
 
 from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.hosts.models import HostKind, HostState
+from quarterdeck.hosts.models import HostKind
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.ssh import SshError
 from quarterdeck.protocol.tasks import CallTask
@@ -46,7 +46,7 @@ class ContactNotes:
             well, self._well = self._well, set()
             failed, self._failed = self._failed, {}
             try:
-                await asyncio.to_thread(self._note_well, well)
+                await asyncio.to_thread(self._hosts.note_well, well)
                 for host_id, error in failed.items():
                     await self._hosts.note_ssh_error(host_id, error)
             except QuarterdeckError as error:
@@ -54,7 +54,3 @@ class ContactNotes:
                     "the state of %d hosts was not noted: %s", len(well) + len(failed), error.message
                 )
         self._writer = None
-
-    def _note_well(self, host_ids: set[str]) -> None:
-        for host_id in host_ids:
-            self._hosts.note_contact(host_id, HostState.WELL)
