@@ -26,7 +26,7 @@ from quarterdeck.protocol.tasks import BuiltinTask, CallTask
 from quarterdeck.tasks.assignments import Assignments
 from quarterdeck.tasks.contact_notes import ContactNotes
 from quarterdeck.tasks.dispatch import Dispatcher, Surroundings
-from quarterdeck.tasks.drafts import Draft, StartRun, job_of, orders_of, rows_of, with_intent
+from quarterdeck.tasks.drafts import Draft, StartRun, job_of, orders_of, store, with_intent
 from quarterdeck.tasks.duplicates import Overlap, find_overlap
 from quarterdeck.tasks.endings import Endings, long_after_seconds
 from quarterdeck.tasks.feed import Feed
@@ -174,7 +174,7 @@ class Runs:
             )
             if overlap and draft.forced_reason is None:
                 raise _conflict(overlap)
-            session.add_all(rows_of(draft, orders, overlap.run_id if overlap else None))
+            store(session, draft, orders, overlap.run_id if overlap else None)
         return job_of(draft, orders)
 
     # --- while it runs ---
