@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,11 +11,11 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.browser.looking import watch
 from tests.deck import PASSWORD, Deck, running_deck
-from tests.sshd import SshServer
+from tests.sshd import SshKeys, SshServer
 
 CHROMIUM = shutil.which("chromium")
-AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,6 +25,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+COLOURED = r"printf '\033[31mred\033[0m and \033[1;32mbold green\033[0m\n'; echo oops >&2; exit 3"
+MANY = 48
 Scheme = Literal["light", "dark"]
 
 
@@ -41,85 +44,131 @@ def browser() -> Iterator[Browser]:
 
 @dataclass(frozen=True)
 class Seeded:
-    """The installation and the ids of what was put into it."""
+    """The installation, a server to add hosts of, and the ids of what was put into it."""
 
     deck: Deck
+    server: SshServer
     run_id: str
     failed_run_id: str
+    running_id: str
+    entry_id: str
 
 
 @pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory, ssh_server: SshServer) -> Iterator[Seeded]:
-    with running_deck(tmp_path_factory.mktemp("deck") / "home") as deck:
-        for name, role in (("oskar", "operator"), ("vera", "viewer")):
-            deck.add_person(name, role)
-        deck.add_ssh_host(ssh_server, "web1", tags=["web"])
-        run = deck.run(task={"kind": "command", "command": "df -h /"}, hosts=["web1", "master", "worker"])
-        failed = deck.run(task={"kind": "command", "command": "echo oops >&2; exit 3"}, hosts=["web1"])
-        sent = deck.api("POST", "/api/v1/toasts", json={"text": "The backup is done.", "level": "success"})
-        assert sent.status_code == 202, sent.text
-        yield Seeded(deck, run["id"], failed["id"])
+def seeded(
+    tmp_path_factory: pytest.TempPathFactory, ssh_server: SshServer, ssh_keys: SshKeys
+) -> Iterator[Seeded]:
+    changing = SshServer(tmp_path_factory.mktemp("changing"), ssh_keys).start()
+    try:
+        with running_deck(tmp_path_factory.mktemp("deck") / "home") as deck:
+            yield _fill(deck, ssh_server, changing)
+    finally:
+        changing.vanish()
+
+
+def _fill(deck: Deck, server: SshServer, changing: SshServer) -> Seeded:
+    for name, role in (("oskar", "operator"), ("vera", "viewer")):
+        deck.add_person(name, role)
+    deck.add_ssh_host(server, "web1", tags=["web"])
+    deck.add_ssh_host(server, "down1", address="127.0.0.250", port=9)
+    deck.add_ssh_host(changing, "reinstalled")
+    changing.change_host_key()
+    for name in ("down1", "reinstalled"):
+        deck.api("POST", f"/api/v1/hosts/{name}/test")
+    base = {"name": "tickets", "url": "https://tickets.example.org/v2"}
+    assert deck.api("POST", "/api/v1/bases", json=base).status_code == 201
+    run = deck.run(task={"kind": "command", "command": "df -h /"}, hosts=["web1", "master", "worker"])
+    failed = deck.run(task={"kind": "command", "command": COLOURED}, hosts=["web1"])
+    running = deck.api(
+        "POST",
+        "/api/v1/runs",
+        json={"task": {"kind": "command", "command": "echo begun; sleep 1200"}, "hosts": ["web1"]},
+    ).json()
+    sent = deck.api("POST", "/api/v1/toasts", json={"text": "The backup is done.", "level": "success"})
+    assert sent.status_code == 202, sent.text
+    entry = deck.api("GET", "/api/v1/history?action=task.run&kind=outcome").json()["entries"][0]
+    return Seeded(deck, server, run["id"], failed["id"], running["id"], entry["id"])
 
 
 @pytest.fixture(scope="session")
-def signed_in(seeded: Seeded, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cookies of Ada, signed in through the page."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(f"{seeded.deck.url}/sign-in")
-    page.get_by_label("Name").fill("ada")
-    page.get_by_label("Password").fill(PASSWORD)
+def fleet_run(seeded: Seeded, ssh_servers: list[SshServer]) -> str:
+    """The id of a run on 50 hosts, which are added for it."""
+    places = [(server, address) for server in ssh_servers for address in server.addresses][:MANY]
+
+    def add(number: int, place: tuple[SshServer, str]) -> str:
+        name, (server, address) = f"node-{number:02}", place
+        seeded.deck.add_ssh_host(server, name, address=address, host_key=server.host_key, tags=["fleet"])
+        return name
+
+    with ThreadPoolExecutor(4) as pool:
+        names = list(pool.map(add, range(len(places)), places))
+    command = 'case $((RANDOM % 3)) in 0) echo "no space left" >&2; exit 1;; *) uptime;; esac'
+    run = seeded.deck.run(task={"kind": "command", "command": command}, hosts=[*names, "master", "worker"])
+    assert len(run["hosts"]) == MANY + 2
+    id_: str = run["id"]
+    return id_
+
+
+CookiesOf = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def cookies_of(seeded: Seeded, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> CookiesOf:
+    """Give the cookies of a person, who signs in through the page the first time."""
+    folder = tmp_path_factory.mktemp("cookies")
+
+    def cookies(name: str) -> Path:
+        path = folder / f"{name}.json"
+        if not path.exists():
+            context = browser.new_context(base_url=seeded.deck.url)
+            sign_in(context.new_page(), name)
+            context.storage_state(path=path)
+            context.close()
+        return path
+
+    return cookies
+
+
+def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
+    page.goto("/sign-in")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{seeded.deck.url}/")
-    path = tmp_path_factory.mktemp("cookies") / "ada.json"
-    context.storage_state(path=path)
-    context.close()
-    return path
+    page.wait_for_url(lambda url: not url.endswith("/sign-in"))
 
 
 OpenPage = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser, seeded: Seeded, signed_in: Path) -> Iterator[OpenPage]:
-    """Open a path in a fresh context; policy violations and script errors are collected on the way."""
+def open_page(browser: Browser, seeded: Seeded, cookies_of: CookiesOf) -> Iterator[OpenPage]:
+    """Open a path in a fresh context, as Ada; policy violations and script errors are collected on the way."""
     contexts: list[BrowserContext] = []
 
     def open_(
-        path: str, *, width: int = 1280, scheme: Scheme = "light", script: bool = True, signed: bool = True
+        path: str,
+        *,
+        width: int = 1280,
+        scheme: Scheme = "light",
+        script: bool = True,
+        person: str = "ada",
+        base_url: str = "",
     ) -> Page:
         context = browser.new_context(
-            base_url=seeded.deck.url,
+            base_url=base_url or seeded.deck.url,
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
             java_script_enabled=script,
-            storage_state=signed_in if signed else None,
+            storage_state=cookies_of(person) if person else None,
             reduced_motion="reduce",
         )
+        context.set_default_timeout(15_000)
         contexts.append(context)
         page = context.new_page()
-        faults: list[str] = []
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.faults = faults  # type: ignore[attr-defined]  # read back by faults_of
+        watch(page)
         page.goto(path)
         return page
 
     yield open_
     for context in contexts:
         context.close()
-
-
-def faults_of(page: Page) -> list[str]:
-    """Return what the browser complained about: policy violations and script errors."""
-    faults: list[str] = page.faults  # type: ignore[attr-defined]  # set by open_page
-    return faults
-
-
-def axe_findings(page: Page) -> list[str]:
-    """Run axe-core (WCAG 2.2 A and AA, and best practice) and return a line a finding."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("async () => (await axe.run()).violations")
-    return [
-        f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in found for node in rule["nodes"]
-    ]
