@@ -30,7 +30,7 @@ run: setup
 	QUARTERDECK_HOME=$${QUARTERDECK_HOME:-$(CURDIR)/var} $(BIN)/quarterdeck up
 
 test: .venv/.ready-dev
-	$(BIN)/pytest tests --ignore tests/browser
+	$(BIN)/pytest tests --ignore tests/browser --numprocesses auto --dist loadfile
 
 browser: .venv/.ready-dev node_modules/.ready
 	$(BIN)/pytest tests/browser
