@@ -46,7 +46,9 @@ def test_a_host_where_nothing_listens(patient: Deck, sshd: StartSshd) -> None:
     patient.add_ssh_host(server, "down")
     assert_works(patient, "down")
     server.vanish()
-    assert_fails(patient, "down", r"Nothing listens on 127\.0\.0\.1 port \d+ \(connection refused\)", within=5)
+    assert_fails(
+        patient, "down", r"Nothing listens on 127\.0\.0\.1 port \d+ \(connection refused\)", within=5
+    )
     assert_lost_in_list(patient, "down", "Nothing listens")
     server.start()
     assert_works(patient, "down")

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 _REMOVED: Final = (
     "it was removed while in use; put it back, or move the folder away and restart to begin a new history"
 )
+_LEAST_FREE: Final = 64 * 1024
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -128,6 +129,9 @@ class Appender:
 
     def touch(self) -> None:
         """Write without adding a line; raises AppendError where nothing can be written."""
+        with naming(self.folder):
+            if self._disk.free(self.folder) < _LEAST_FREE:
+                raise AppendError(self.path, os.strerror(errno.ENOSPC), full=True)
         with naming(self._head_path):
             self._store_head()
 

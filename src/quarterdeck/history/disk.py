@@ -33,6 +33,11 @@ class Disk:
     def stat(self, path: Path) -> os.stat_result:
         return path.stat()
 
+    def free(self, folder: Path) -> int:
+        """Return how many bytes may still be written there."""
+        room = os.statvfs(folder)
+        return room.f_bavail * room.f_frsize
+
     def reserve(self, descriptor: int, length: int) -> None:
         """Take real blocks, so that they are there when the disk is full."""
         os.posix_fallocate(descriptor, 0, length)

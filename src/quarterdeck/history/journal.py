@@ -233,9 +233,17 @@ class Journal:
             for ticket, place in zip(real, places[len(owed) :], strict=True):
                 ticket.place = place
         if len(real) < len(tickets):
+            self._probe([ticket for ticket in tickets if not ticket.members])
+
+    def _probe(self, probes: list[Ticket]) -> None:
+        """Answer those who only ask, whatever became of the records beside them."""
+        try:
             self._appender.touch()
-            for probe in tickets:
-                probe.place = probe.place or _NOWHERE
+        except AppendError as error:
+            _refuse(probes, str(error))
+            return
+        for probe in probes:
+            probe.place = _NOWHERE
 
 
 def _finding(finding: Finding) -> bytes:
