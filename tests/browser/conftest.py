@@ -142,7 +142,7 @@ OpenPage = Callable[..., Page]
 
 @pytest.fixture
 def open_page(browser: Browser, seeded: Seeded, cookies_of: CookiesOf) -> Iterator[OpenPage]:
-    """Open a path in a fresh context, as Ada; policy violations and script errors are collected on the way."""
+    """Open a path in a fresh context, as Ada; what the browser complains about is collected on the way."""
     contexts: list[BrowserContext] = []
 
     def open_(

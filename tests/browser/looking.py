@@ -1,4 +1,4 @@
-"""What is looked at on a page: faults told by the browser, findings of axe, and what does not fit the width."""
+"""What is looked at on a page: faults told by the browser, findings of axe, what does not fit the width."""
 
 from functools import cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The main job as a person does it, from the first sign-in link to signing out, with and without JavaScript."""
+"""The main job as a person does it, from the first link to signing out, with and without JavaScript."""
 
 import re
 from collections.abc import Iterator

@@ -37,8 +37,16 @@ def test_question_mark_shows_the_help_and_escape_closes_it(open_page: OpenPage) 
 
 @pytest.mark.parametrize(
     ("key", "path"),
-    [("h", "/"), ("m", "/hosts"), ("r", "/runs"), ("n", "/runs/new"), ("l", "/history"), ("t", "/toasts"), ("a", "/account")],
-)  # fmt: skip
+    [
+        ("h", "/"),
+        ("m", "/hosts"),
+        ("r", "/runs"),
+        ("n", "/runs/new"),
+        ("l", "/history"),
+        ("t", "/toasts"),
+        ("a", "/account"),
+    ],
+)
 def test_g_and_a_letter_go_somewhere(key: str, path: str, open_page: OpenPage, seeded: Seeded) -> None:
     page = open_page("/patterns")
     page.keyboard.press("g")

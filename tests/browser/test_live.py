@@ -1,4 +1,4 @@
-"""Pages that stay open: messages, states, counts and the connection itself change before the reader's eyes."""
+"""Pages that stay open: messages, states, counts and the connection change before the reader's eyes."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Every page: readable, clean under the policy, and without a finding of axe, wide and narrow, light and dark."""
+"""Every page: readable, clean under the policy, no finding of axe, wide and narrow, light and dark."""
 
 from collections.abc import Callable
 from itertools import count
