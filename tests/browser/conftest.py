@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.looking import watch
 from tests.deck import PASSWORD, Deck, running_deck
@@ -25,6 +25,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+expect.set_options(timeout=20_000)
 COLOURED = r"printf '\033[31mred\033[0m and \033[1;32mbold green\033[0m\n'; echo oops >&2; exit 3"
 MANY = 48
 Scheme = Literal["light", "dark"]

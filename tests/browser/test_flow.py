@@ -23,6 +23,18 @@ def new_deck(tmp_path: Path) -> Iterator[Deck]:
     deck.kill()
 
 
+def test_page_of_the_first_link_has_no_finding(new_deck: Deck, open_page: OpenPage) -> None:
+    page = open_page(first_link(new_deck), person="")
+    assert findings(page) == []
+    assert faults_of(page) == []
+
+
+def first_link(deck: Deck) -> str:
+    link = re.search(r"https?://\S+/sign-in/link/\S+", deck.log())
+    assert link, deck.log()
+    return link[0]
+
+
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
 def page(request: pytest.FixtureRequest, browser: Browser, new_deck: Deck) -> Iterator[Page]:
     context = browser.new_context(
@@ -46,10 +58,7 @@ def test_from_first_link_to_signing_out(page: Page, new_deck: Deck, ssh_server: 
 
 
 def make_first_account(page: Page, deck: Deck) -> None:
-    link = re.search(r"https?://\S+/sign-in/link/\S+", deck.log())
-    assert link, deck.log()
-    page.goto(link[0])
-    assert findings(page) == []
+    page.goto(first_link(deck))
     page.get_by_label("Your name").fill("ada")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_label("The same again").fill(PASSWORD)
