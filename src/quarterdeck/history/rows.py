@@ -32,7 +32,8 @@ class ActionRow:
     @property
     def title(self) -> str:
         """What was run, or the object without the word for its kind."""
-        return _first(self._details, _TITLES) or self.entry.object.partition(":")[2] or self.entry.object
+        kind, _, name = self.entry.object.partition(":")
+        return _first(self._details, _TITLES) or (name if self.place else "") or kind
 
     @property
     def is_command(self) -> bool:

@@ -75,14 +75,18 @@ def _summary(hosts: Hosts, runs: Runs, actor: Actor) -> Figure:
     """Return how things stand in one sentence; nothing that the actor may not read."""
     if not may(actor, "host.read"):
         return Figure("Welcome aboard", "An administrator gives you a role; then hosts and runs appear here.")
-    lost = hosts.counts().states.get(HostState.LOST, 0)
+    counts = hosts.counts()
+    lost, well = counts.states.get(HostState.LOST, 0), counts.states.get(HostState.WELL, 0)
     if lost:
         verb = "host needs" if lost == 1 else "hosts need"
-        return Figure(f"{lost} {verb} a look", "They no longer answer; the list says why.", "danger")
+        return Figure(f"{lost} {verb} a look", "They no longer answer; the list says why.", "error")
+    answering = "All hosts answer" if well == counts.total else f"{well} of {counts.total} hosts answer"
     failed = runs.counts().failed_today
     if failed:
         what = "run" if failed == 1 else "runs"
-        return Figure("All hosts answer", f"{failed} {what} did not succeed today.", "warning")
+        return Figure(answering, f"{failed} {what} did not succeed today.", "warning")
+    if well < counts.total:
+        return Figure(answering, "The others are late, or were not asked yet.", "warning")
     return Figure("All is well", "Every host that was asked has answered.", "success")
 
 

@@ -40,7 +40,9 @@ class Picker extends HTMLElement {
       row.classList.toggle("by-tag", byTag);
       if (byTag || row.querySelector("input").checked) chosen += 1;
     }
-    this.querySelector("[data-count]").textContent = chosen ? `${chosen} host${chosen === 1 ? "" : "s"} chosen` : "none chosen yet";
+    this.querySelector("[data-count]").textContent = chosen
+      ? `${chosen} host${chosen === 1 ? "" : "s"} chosen`
+      : "none chosen yet";
   }
 }
 

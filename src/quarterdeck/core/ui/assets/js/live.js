@@ -16,7 +16,7 @@ function rooms() {
   return [...new Set(named.filter(Boolean))];
 }
 
-/** Joins the page's rooms, then lets the page fetch what it missed; `after` runs only once all have answered. */
+/** Joins the page's rooms, then lets the page fetch what it missed: since it was rendered, or while it was cut off. */
 async function join(socket) {
   await Promise.all(
     rooms().map((room) =>
@@ -26,7 +26,7 @@ async function join(socket) {
         .catch(() => null),
     ),
   );
-  if (wasConnected) tell("resync");
+  tell(wasConnected ? "resync" : "joined");
   wasConnected = true;
 }
 
