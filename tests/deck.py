@@ -67,7 +67,7 @@ class Deck:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self.is_ready, f"the node to start; its log:\n{self.log()[-3000:]}")
+        wait_until(self.is_ready, f"the node to start; its log is {self.log_path}", 60)
         return self
 
     def is_ready(self) -> bool:

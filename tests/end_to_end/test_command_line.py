@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,8 @@ WRONG = [
 ]
 REFUSED = {
     "host show nowhere": "nowhere",
-    "host add -- -bad --address 127.0.0.1": "",
+    "host add --address 127.0.0.1 --user root -- -bad": "name: ",
+    "host add bad --address -oProxyCommand=x --user -o": "address: ",
     "host remove nowhere": "nowhere",
     "person role nobody viewer": "no person",
     "person add ada": "ada",
@@ -77,6 +79,14 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deck]:
         yield deck
 
 
+@pytest.fixture(scope="module")
+def helps(deck: Deck) -> dict[str, str]:
+    """The help of every command."""
+    with ThreadPoolExecutor(4) as pool:
+        done = pool.map(lambda command: deck.cli(*command.split(), "--help").stdout, COMMANDS)
+        return dict(zip(COMMANDS, done, strict=True))
+
+
 def test_the_help_is_enough_to_begin_with(deck: Deck) -> None:
     text = deck.cli("--help").stdout
     for word in ("quarterdeck up", "person add", "host add", "run --host", "history verify", "--home"):
@@ -87,33 +97,27 @@ def test_the_help_is_enough_to_begin_with(deck: Deck) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_of_a_command_names_what_it_takes(deck: Deck, command: str) -> None:
-    text = deck.cli(*command.split(), "--help").stdout
-    assert f"Usage: quarterdeck {command}" in text
-    assert [word for word in COMMANDS[command] if word not in text] == []
+def test_the_help_of_a_command_names_what_it_takes(helps: dict[str, str], command: str) -> None:
+    assert f"Usage: quarterdeck {command}" in helps[command]
+    assert [word for word in COMMANDS[command] if word not in helps[command]] == []
 
 
 def test_wrong_usage_ends_with_2_and_a_clear_line(deck: Deck) -> None:
-    for arguments in WRONG:
-        done = deck.cli(*arguments, check=False)
+    for arguments, done in at_once(deck, WRONG):
         assert done.returncode == 2, (arguments, done.stdout, done.stderr)
         assert re.search(r"^(Error: |Usage: )", done.stderr, re.M), (arguments, done.stderr)
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("where", ["deck", "stopped"])
-def test_what_is_refused_ends_with_1_and_says_why(where: str, request: pytest.FixtureRequest) -> None:
-    deck: Deck = request.getfixturevalue(where)
-    for line, word in REFUSED.items():
-        done = deck.cli(*line.split(), check=False)
-        assert done.returncode in (1, 2), (line, done.stdout, done.stderr)
-        assert word in done.stderr, (line, done.stderr)
+def test_what_is_refused_ends_with_1_and_says_why(deck: Deck) -> None:
+    for arguments, done in at_once(deck, [line.split() for line in REFUSED]):
+        assert done.returncode == 1, (arguments, done.stdout, done.stderr)
+        assert REFUSED[" ".join(arguments)] in done.stderr, (arguments, done.stderr)
         assert "Traceback" not in done.stderr
 
 
-def test_no_option_takes_a_secret_as_its_value(deck: Deck) -> None:
-    for command in COMMANDS:
-        text = deck.cli(*command.split(), "--help").stdout
+def test_no_option_takes_a_secret_as_its_value(helps: dict[str, str]) -> None:
+    for text in helps.values():
         options = re.findall(r"--(?:[\w-]*)(?:password|secret|token|key|passphrase|bearer)[\w-]*", text)
         harmless = {"--password-stdin", "--with-keys"}
         assert all(option.endswith("-file") for option in set(options) - harmless), options
@@ -216,3 +220,9 @@ def test_a_home_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         assert done.returncode in (1, 2)
         assert str(tmp_path / "file") in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def at_once(deck: Deck, lines: list[list[str]]) -> list[tuple[list[str], subprocess.CompletedProcess[str]]]:
+    """Run commands beside each other, as scripts and people do."""
+    with ThreadPoolExecutor(4) as pool:
+        return list(zip(lines, pool.map(lambda line: deck.cli(*line, check=False), lines), strict=True))

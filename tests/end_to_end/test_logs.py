@@ -53,7 +53,7 @@ def test_each_line_has_time_level_request_and_origin(deck: Deck) -> None:
 
 def test_what_a_client_sends_forges_no_line(deck: Deck) -> None:
     forged = "%0a2026-01-01 00:00:00,000 INFO    - forged: line%0d%1b%5b31m%e2%80%a8"
-    agent = {"User-Agent": "x\x1b[31m\u2028forged: agent".encode()}
+    agent = {"User-Agent": "x\u2028forged: agent".encode()}
     deck.api("GET", f"/hosts/{forged}", headers=agent)
     deck.cli("person", "add", "a\nforged: name", check=False)
     text = (deck.home / "logs" / "master.log").read_text()
