@@ -78,8 +78,9 @@ def _summary(hosts: Hosts, runs: Runs, actor: Actor) -> Figure:
     counts = hosts.counts()
     lost, well = counts.states.get(HostState.LOST, 0), counts.states.get(HostState.WELL, 0)
     if lost:
-        verb = "host needs" if lost == 1 else "hosts need"
-        return Figure(f"{lost} {verb} a look", "They no longer answer; the list says why.", "error")
+        if lost == 1:
+            return Figure("1 host needs a look", "It no longer answers; the list says why.", "error")
+        return Figure(f"{lost} hosts need a look", "They no longer answer; the list says why.", "error")
     answering = "All hosts answer" if well == counts.total else f"{well} of {counts.total} hosts answer"
     failed = runs.counts().failed_today
     if failed:
