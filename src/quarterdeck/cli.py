@@ -12,7 +12,7 @@ import click
 from quarterdeck import __version__
 from quarterdeck.core import serve
 from quarterdeck.core.config import NodeKind, Settings, environment_of, load_settings
-from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.errors import Invalid, QuarterdeckError
 from quarterdeck.core.security import private_directory
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:  # Any: as click declares it
         try:
             return super().invoke(ctx)
+        except Invalid as error:
+            lines = [f"{name}: {text}" for name, text in error.fields.items()]
+            raise click.ClickException("\n".join(lines)) from error
         except QuarterdeckError as error:
             raise click.ClickException(error.message) from error
 
