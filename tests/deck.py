@@ -142,8 +142,9 @@ class Deck:
 @contextlib.contextmanager
 def running_deck(home: Path, **settings: str) -> Iterator[Deck]:
     """Yield a started installation with the administrator Ada and her token."""
-    deck = Deck(home, **settings).start()
+    deck = Deck(home, **settings)
     try:
+        deck.start()
         deck.add_person("ada", "administrator")
         deck.token = deck.new_token("ada", "admin")
         yield deck
