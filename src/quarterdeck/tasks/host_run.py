@@ -21,6 +21,11 @@ MOST_OUTPUT_BYTES: Final = 1 << 30
 _CANCEL_SECONDS: Final = 15.0
 _LET_GO_SECONDS: Final = 5.0
 _WORKER_LEEWAY_SECONDS: Final = 20.0
+_PROOF: Final = {
+    True: "",
+    False: "Some of it is still there.",
+    None: "Whether it ended on the host is not known.",
+}
 
 
 class HostRun:
@@ -85,9 +90,7 @@ class HostRun:
             await asyncio.wait({running}, timeout=self._seconds_left())
             if not running.done() and not self._stopped:
                 limit = f"{self.job.timeout_seconds:,} s"
-                await self.stop(
-                    RunState.TIMED_OUT, f"It took longer than its limit of {limit} and was stopped."
-                )
+                await self.stop(RunState.TIMED_OUT, f"It took longer than its limit of {limit}.")
             if self._stopped:
                 await self._stop_ended.wait()
             return await running
@@ -127,6 +130,7 @@ class HostRun:
                 "the end of run %s on %s is not proved: %s", self.job.run_id, self.host.name, error
             )
         finally:
+            self._stopped = (state, f"{message} {_PROOF[self.gone]}".strip())
             await asyncio.wait({self._running}, timeout=min(_LET_GO_SECONDS, cancel_seconds / 3))
             self._running.cancel()
             self._stop_ended.set()
