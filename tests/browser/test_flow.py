@@ -18,9 +18,12 @@ SLOWLY = "for i in $(seq 1 12); do echo line-$i; echo err-$i >&2; sleep 0.3; don
 @pytest.fixture
 def new_deck(tmp_path: Path) -> Iterator[Deck]:
     """An installation that nobody has signed in to."""
-    deck = Deck(tmp_path / "home").start()
-    yield deck
-    deck.kill()
+    deck = Deck(tmp_path / "home")
+    try:
+        yield deck.start()
+    finally:
+        deck.kill()
+        deck.client.close()
 
 
 def test_page_of_the_first_link_has_no_finding(new_deck: Deck, open_page: OpenPage) -> None:
