@@ -81,8 +81,9 @@ class Database:
 def _engine(url: str) -> Engine:
     engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     if engine.dialect.name == "sqlite":
-        if engine.url.database:
-            private_file(Path(engine.url.database))  # SQLite gives its side files the same mode
+        path = Path(engine.url.database or "")
+        if path.name and path.parent.is_dir():  # else it is not ready, which is_ready tells
+            private_file(path)  # SQLite gives its side files the same mode
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
