@@ -1,7 +1,8 @@
 """Run every measurement in turn and write docs/benchmarks.md: ``make bench``.
 
 Each script prints JSON; this one adds the machine, the versions and the budgets, and makes tables of it.
-Needs root, sshd and wrk, and a machine on which nothing else runs. Takes about a quarter of an hour.
+Needs root, sshd and wrk, and a machine on which nothing else runs. Takes about a quarter of an hour;
+``python -m bench.all web ssh`` repeats some and keeps the rest of the page.
 """
 
 import ast
@@ -77,7 +78,7 @@ def section(measurement: Measurement, figures: dict[str, Any]) -> str:
     """Return the section of one measurement: method, budget, tables."""
     source = (Path(__file__).parent / f"{measurement.script}.py").read_text(encoding="utf-8")
     method = (ast.get_docstring(ast.parse(source)) or "").strip()
-    lines = [f"## {measurement.title}", "", method, "", f"Budget: {measurement.budget}.", ""]
+    lines = [f"## {measurement.title}", "", method, "", f"Budget: {measurement.budget}.", "", ""]
     return "\n".join(lines) + "\n".join(tables(figures)) + "\n"
 
 
@@ -151,12 +152,21 @@ the CPU times more than the rates.
 """
 
 
-def main() -> None:
-    where = machine()
-    sections = [section(measurement, run(measurement)) for measurement in MEASUREMENTS]
-    PAGE.write_text(f"{INTRODUCTION}{where}\n\n" + "\n".join(sections), encoding="utf-8")
+def kept_sections() -> dict[str, str]:
+    """Return what the page says now, by title, for the measurements that are not run again."""
+    written = PAGE.read_text(encoding="utf-8").split("\n## ")[1:] if PAGE.exists() else []
+    return {text.partition("\n")[0]: f"## {text.strip()}\n" for text in written}
+
+
+def main(names: list[str]) -> None:
+    """Run the scripts of these names, or all, and write the page."""
+    sections, where = kept_sections(), machine()
+    for measurement in MEASUREMENTS:
+        if not names or measurement.script in names:
+            sections[measurement.title] = f"{section(measurement, run(measurement)).rstrip()}\n\nOn {where}\n"
+    PAGE.write_text(INTRODUCTION + "\n".join(sections.values()), encoding="utf-8")
     print(f"written to {PAGE.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
