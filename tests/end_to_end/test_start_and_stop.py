@@ -63,9 +63,7 @@ def test_a_wrong_kind_of_node_is_refused_with_the_allowed_ones() -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_the_end_comes_soon_with_running_work_accounted_for(
-    ending: signal.Signals, tmp_path: Path
-) -> None:
+def test_the_end_comes_soon_with_running_work_accounted_for(ending: signal.Signals, tmp_path: Path) -> None:
     with running_deck(tmp_path / "home") as deck:
         started = deck.api(
             "POST",

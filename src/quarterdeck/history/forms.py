@@ -15,9 +15,7 @@ class HistoryFilters(Form):
     action: str = Field("", description="This action, or all that begin with it: host, host.add.")
     object: str = Field("", description="This object, or all of a kind: host:web-1, host.")
     host: str = Field("", description="Everything that concerns this host.")
-    kind: str = Field(
-        "", description="intent, outcome, event, denied, or actions: each action once."
-    )
+    kind: str = Field("", description="intent, outcome, event, denied, or actions: each action once.")
     request: str = Field("", description="Everything that one request caused.")
     since: str = Field("", description="A day or time of ISO 8601; UTC without a zone.")
     until: str = Field("", description="As since; a bare day includes that day, a time is excluded.")
