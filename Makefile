@@ -1,4 +1,5 @@
 # Each target is what the automatic checks run too. `make setup` needs Python 3.11 or newer and nothing else.
+# The locks name every package, so pip has nothing left to resolve (--no-deps): an old pip would look at newer releases.
 PYTHON ?= python3
 BIN := .venv/bin
 ASSETS := $(shell find src/quarterdeck -path '*/assets/*' -type f) package.json package-lock.json build.mjs hatch_build.py
@@ -10,16 +11,16 @@ setup: .venv/.ready
 .venv/.ready: requirements.lock pyproject.toml $(ASSETS)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Quarterdeck needs Python 3.11 or newer; name it with make PYTHON=python3.12 setup.")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "The venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 .venv/.ready-dev: .venv/.ready requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
 .venv/.ready-bench: .venv/.ready requirements-bench.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.lock
 	@touch $@
 
 node_modules/.ready: package-lock.json .venv/.ready
