@@ -93,6 +93,11 @@ class Deck:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(5)
 
+    def close(self) -> None:
+        """End everything, for good."""
+        self.kill()
+        self.client.close()
+
     def cli(self, *arguments: str, given: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the quarterdeck command on this home."""
         done = subprocess.run(
@@ -149,5 +154,4 @@ def running_deck(home: Path, **settings: str) -> Iterator[Deck]:
         deck.token = deck.new_token("ada", "admin")
         yield deck
     finally:
-        deck.kill()
-        deck.client.close()
+        deck.close()

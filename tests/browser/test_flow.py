@@ -22,8 +22,7 @@ def new_deck(tmp_path: Path) -> Iterator[Deck]:
     try:
         yield deck.start()
     finally:
-        deck.kill()
-        deck.client.close()
+        deck.close()
 
 
 def test_page_of_the_first_link_has_no_finding(new_deck: Deck, open_page: OpenPage) -> None:

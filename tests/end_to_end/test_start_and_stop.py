@@ -22,7 +22,7 @@ def test_first_start_prints_a_link_that_makes_the_first_administrator(tmp_path: 
         assert page.status_code == 200
         assert "administrator" in page.text
     finally:
-        deck.kill()
+        deck.close()
 
 
 def test_everything_kept_belongs_to_its_owner_alone(tmp_path: Path) -> None:

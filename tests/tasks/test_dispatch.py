@@ -1,5 +1,6 @@
 """Runs on other machines: SSH hosts and a worker, all of them real."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,17 @@ def test_a_host_that_answers_is_noted_well(node: Node, sshd: StartSshd) -> None:
     add_ssh_hosts(node, sshd(), web1="127.0.0.1")
     node.run("true", "web1")
     wait_until(lambda: node.parts.hosts.get("web1").state is HostState.WELL, "the host to be noted well")
+
+
+def test_the_latest_of_two_contacts_in_one_moment_counts(node: Node, sshd: StartSshd) -> None:
+    server = sshd()
+    add_ssh_hosts(node, server, web1="127.0.0.1")
+    server.stop()
+    node.run("true", "web1")
+    server.start()
+    node.run("true", "web1", force=True, reason="it is up again")
+    threading.Event().wait(0.5)  # longer than contacts are gathered
+    assert node.parts.hosts.get("web1").state is HostState.WELL
 
 
 def test_a_worker_runs_a_command_and_a_builtin(node: Node, worker: WorkerNode) -> None:

@@ -24,8 +24,8 @@ class ContactNotes:
 
     def __init__(self, hosts: Hosts) -> None:
         self._hosts = hosts
-        self._well: set[str] = set()
-        self._failed: dict[str, SshError] = {}
+        self._latest: dict[str, SshError | None] = {}
+        """By host id: why the last contact failed, or None when it was well."""
         self._writer: asyncio.Task[None] | None = None
 
     def note(self, part: HostRun) -> None:
@@ -33,24 +33,22 @@ class ContactNotes:
         if part.host.kind is not HostKind.SSH or isinstance(part.job.task, CallTask):
             return
         if isinstance(part.failure, SshError):
-            self._failed[part.host.id] = part.failure
-            self._well.discard(part.host.id)
+            self._latest[part.host.id] = part.failure
         elif part.started_at is not None:
-            self._well.add(part.host.id)
+            self._latest[part.host.id] = None
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
     async def _write(self) -> None:
-        while self._well or self._failed:
+        while self._latest:
             await asyncio.sleep(_GATHER_SECONDS)
-            well, self._well = self._well, set()
-            failed, self._failed = self._failed, {}
+            latest, self._latest = self._latest, {}
             try:
+                well = [host_id for host_id, error in latest.items() if error is None]
                 await asyncio.to_thread(self._hosts.note_well, well)
-                for host_id, error in failed.items():
-                    await self._hosts.note_ssh_error(host_id, error)
+                for host_id, error in latest.items():
+                    if error is not None:
+                        await self._hosts.note_ssh_error(host_id, error)
             except QuarterdeckError as error:
-                logger.warning(
-                    "the state of %d hosts was not noted: %s", len(well) + len(failed), error.message
-                )
+                logger.warning("the state of %d hosts was not noted: %s", len(latest), error.message)
         self._writer = None

@@ -1,3 +1,2 @@
-// What the list and the form of runs add to the frame; the output of a run is a bundle of its own.
+// What the list and the page of runs add to the frame; the form and the output have bundles of their own.
 import "./elements/elapsed.js";
-import "./elements/picker.js";
