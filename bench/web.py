@@ -99,8 +99,8 @@ def load(url: str, connections: int, seconds: int) -> dict[str, float]:
     return {
         "requests": float(found(r"(\d+) requests in", report)),
         "per_second": float(found(r"Requests/sec:\s+([\d.]+)", report)),
-        "p50_ms": milliseconds(found(r"50%\s+(\S+)", report)),
-        "p99_ms": milliseconds(found(r"99%\s+(\S+)", report)),
+        "p50_ms": milliseconds(found(r"\n +50% +(\S+)", report)),
+        "p99_ms": milliseconds(found(r"\n +99% +(\S+)", report)),
     }
 
 
