@@ -2,7 +2,7 @@
 # The locks name every package, so pip has nothing left to resolve (--no-deps): an old pip would look at newer releases.
 PYTHON ?= python3
 BIN := .venv/bin
-ASSETS := $(shell find src/quarterdeck -path '*/assets/*' -type f) package.json package-lock.json build.mjs hatch_build.py
+ASSETS := $(shell find src/quarterdeck -path '*/assets/*' -type f -o -name '*.html') package.json package-lock.json build.mjs hatch_build.py
 
 .PHONY: setup run test browser check format bench lock wheel clean
 

