@@ -203,19 +203,22 @@ class Runs:
         """Take a worker's word that an order has ended.
 
         A run that is followed learns it by itself. One that was given up as lost stays lost, but the
-        result is put into the history. Raises NotFound for an order that this worker never had.
+        result is put into the history, and so is that of a task that the worker itself was asked for.
+        Raises NotFound for an order that this worker never had.
         """
-        host = self.records.host_of_order(status.run, worker.id, status.id)
-        if host.state is not RunState.LOST:
+        is_workers_own = status.run == status.id and not self.records.has(status.run)
+        host = None if is_workers_own else self.records.host_of_order(status.run, worker.id, status.id)
+        if host is not None and host.state is not RunState.LOST:
             return
         detail = {
             "run": status.run,
-            "host": host.name,
+            "host": host.name if host else worker.name,
             "result": status.state,
             "exit_status": status.exit_status,
             "finished_at": status.finished_at.isoformat() if status.finished_at else None,
         }
-        self._history.event(actor, "task.late-result", f"run:{status.run}", detail=detail)
+        object_ = f"run:{status.run}" if host else f"order:{status.id}"
+        self._history.event(actor, "task.late-result", object_, detail=detail)
 
     # --- looking ---
 
