@@ -85,6 +85,10 @@ def test_what_comes_too_late_or_makes_no_sense_is_refused(worker: Worker) -> Non
     late = handed(BuiltinTask(Builtin.UPTIME), deadline=datetime.now(UTC) - timedelta(seconds=1))
     assert worker.say("/tasks/process", late).status_code == 422
     assert worker.say("/tasks/process", CommandTask("true")).status_code == 422
+    for more in ({"timeout_seconds": -5}, {"timeout_seconds": 1e13}):
+        assert worker.say("/tasks/process", handed(BuiltinTask(Builtin.UPTIME), **more)).status_code == 422
+    asked = BuiltinTask(Builtin.TOP_MEMORY, {"count": "many"})
+    assert worker.say("/tasks/process", handed(asked)).status_code == 422
 
 
 def test_a_strange_token_is_refused(worker: Worker) -> None:

@@ -11,8 +11,9 @@ from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTa
 from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import HIDDEN
 from quarterdeck.tasks.log_view import TAIL_BYTES
+from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT
 from quarterdeck.tasks.records import PAGE_SIZE
-from quarterdeck.tasks.service import LONGEST_TIMEOUT, StartRun
+from quarterdeck.tasks.service import StartRun
 from quarterdeck.tasks.states import RunState
 
 PREPARED: Final = "Prepared tasks come with a later version; run a command, a call or a built-in task."
