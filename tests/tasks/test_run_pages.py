@@ -96,6 +96,11 @@ def test_hosts_and_tags_in_the_address_are_chosen(as_: As) -> None:
     assert re.search(r'name="tags" value="own" checked', page)
 
 
+def test_the_address_of_an_api_base_is_filled_in(as_: As) -> None:
+    page = as_("oskar").get("/runs/new?kind=call&url=https%3A//api.example.org/v2").text
+    assert re.search(r'name="url"[^>]* value="https://api.example.org/v2"', page)
+
+
 def test_output_is_text_whatever_it_says(as_: As, node: Node) -> None:
     run = node.run("printf '<script>alert(1)</script>\\033[31mred\\033[0m\\n'; echo '<b>err' >&2")
     page = as_("vera").get(f"/runs/{run.id}").text

@@ -62,7 +62,7 @@ def run_list() -> Page:
 @blueprint.get("/runs/new")
 @web.allow("run.start")
 def run_new() -> Page:
-    values: dict[str, Any] = {"kind": request.args.get("kind", "command")}
+    values: dict[str, Any] = {"kind": request.args.get("kind", "command"), "url": request.args.get("url", "")}
     chosen, tags = request.args.getlist("host"), request.args.getlist("tag")
     if again := request.args.get("again"):
         run = web.part(Runs).get_run(again)
