@@ -248,6 +248,26 @@ def test_runs_need_the_master_and_say_so(deck: Deck, stopped: Deck) -> None:
     assert re.search(r"(?i)master.*(not running|does not answer|start)", refused.stderr), refused.stderr
 
 
+def test_the_output_of_a_run_is_printed_whole_by_host_and_by_stream(deck: Deck) -> None:
+    command = {"kind": "command", "command": "printf 'no end'; echo wrong >&2"}
+    run = deck.run(task=command, hosts=["master", "worker"])["id"]
+    whole = deck.cli("runs", "output", run)
+    assert sorted(whole.stdout.splitlines()) == ["master | no end", "worker | no end"]
+    assert sorted(whole.stderr.splitlines()) == ["master | wrong", "worker | wrong"]
+    one = deck.cli("runs", "output", run, "--host", "worker")
+    assert (one.stdout, one.stderr) == ("no end", "wrong\n")
+    assert deck.cli("runs", "output", run, "--host", "worker", "--stream", "err").stdout == "wrong\n"
+    assert deck.cli("runs", "output", run, "--stream", "err", check=False).returncode == 2
+
+
+def test_one_host_of_a_run_is_followed_to_the_end(deck: Deck) -> None:
+    command = {"kind": "command", "command": "echo first; sleep 1; echo last"}
+    body = {"task": command, "hosts": ["master", "worker"]}
+    run = deck.api("POST", "/api/v1/runs", json=body).json()["id"]
+    followed = deck.cli("runs", "output", run, "--host", "worker", "--follow")
+    assert followed.stdout == "first\nlast\n"
+
+
 def test_a_toast_reaches_whom_it_is_for(deck: Deck) -> None:
     deck.cli("toast", "send", "hello from the command line", "--role", "administrator")
     texts = [toast["text"] for toast in deck.api("GET", "/api/v1/toasts").json()["toasts"]]
