@@ -60,6 +60,8 @@ def read_address(text: str) -> str:
     if not text:
         raise ValueError("Give a host name or an IP address.")
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if bare.count(":") == 1:
+        raise ValueError("Leave the port out of the address; it has a field of its own, or stands in a URL.")
     if ":" in bare:
         return _ipv6(bare)
     if re.fullmatch(r"[0-9.]+", bare):
