@@ -77,6 +77,10 @@ class _Commands(click.Group):
             raise click.ClickException("\n".join(lines)) from error
         except QuarterdeckError as error:
             raise click.ClickException(error.message) from error
+        except UnicodeDecodeError as error:  # files and standard input are read by whichever command
+            raise click.ClickException(
+                "A file that was named, or the standard input, is no text in UTF-8."
+            ) from error
 
 
 @click.group(

@@ -227,6 +227,13 @@ def test_the_account_page_says_what_is_wrong_with_a_token(as_: As) -> None:
         assert f'id="field-{field}-error"' in answer.text
 
 
+def test_the_account_page_makes_a_token_that_never_expires(as_: As, deck: Deck) -> None:
+    made = post(as_("oskar"), "/account/tokens", label="ever", scope="run", expires_days="")
+    assert made.status_code == 201
+    (token,) = deck.access.tokens_of(deck.access.person("oskar").id)
+    assert token.expires_at is None
+
+
 def test_the_account_page_ends_sessions(as_: As, deck: Deck) -> None:
     here, there = as_("vera"), as_("vera")
     assert here.get("/account").text.count("/account/sessions/0") == 2
@@ -262,6 +269,10 @@ def test_the_api_makes_lists_and_revokes_tokens(as_: As, deck: Deck) -> None:
     assert ada.get("/api/v1/tokens").json == {"tokens": []}
     assert ada.delete(f"/api/v1/tokens/{made.json['id']}", headers=headers).status_code == 204
     assert deck.access.tokens_of() == []
+    ever = ada.post("/api/v1/tokens", json={**body, "expires_days": None}, headers=headers)
+    assert (ever.status_code, ever.json["expires_at"]) == (201, None)
+    refused = ada.post("/api/v1/tokens", json={**body, "expires_days": 0}, headers=headers)
+    assert list(refused.json["errors"]) == ["expires_days"]
 
 
 def test_the_api_adds_and_changes_people(as_: As) -> None:

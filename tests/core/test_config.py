@@ -87,6 +87,19 @@ def test_an_unknown_setting_is_named(tmp_path: Path, place: str) -> None:
         load(tmp_path, **environment)
 
 
+@pytest.mark.parametrize("line", ['bind = "127.0.0.1:5000"', "[quarterdeck]\nthreads = 4", "threads = 4"])
+def test_a_name_in_the_file_that_is_no_setting_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "quarterdeck.toml").write_text(f"{line}\n")
+    with pytest.raises(SettingsError, match="is not a setting"):
+        load(tmp_path)
+
+
+def test_other_systems_names_stand_in_the_file_too(tmp_path: Path) -> None:
+    (tmp_path / "quarterdeck.toml").write_text('selfservice_type = "worker"\ndebug = true\n')
+    settings = load(tmp_path)
+    assert (settings.node_type, settings.debug) == (NodeKind.WORKER, True)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [

@@ -1,4 +1,4 @@
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import BaseModel, Field, field_validator
@@ -42,7 +42,7 @@ def test_good_values_become_an_object() -> None:
         ({"name": "db", "role": "administrator"}, {"role": "There is no such field."}),
         (
             {"name": "db", "address": {"port": 0}},
-            {"address.port": "Input should be greater than or equal to 1"},
+            {"address.port": "This must be at least 1."},
         ),
         ({"name": "x", "port": "y"}, {"name": "This is too short.", "port": "This must be a whole number."}),
     ],
@@ -51,6 +51,17 @@ def test_each_bad_field_has_its_message(values: dict[str, object], fields: dict[
     with pytest.raises(Invalid) as refused:
         parse(HostForm, values)
     assert refused.value.fields == fields
+
+
+def test_a_choice_says_what_can_be_chosen() -> None:
+    class Choice(Form):
+        scope: Literal["read", "run"]
+        code: Annotated[str, Field(pattern="^[a-z]+$")] = "a"
+
+    with pytest.raises(Invalid) as refused:
+        parse(Choice, {"scope": "marker-secret", "code": "1"})
+    expected = "This does not have the form that is expected here."
+    assert refused.value.fields == {"scope": "Use one of 'read' or 'run'.", "code": expected}
 
 
 def test_what_was_typed_is_not_in_the_message() -> None:

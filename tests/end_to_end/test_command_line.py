@@ -116,6 +116,51 @@ def test_what_is_refused_ends_with_1_and_says_why(deck: Deck) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_a_fault_that_the_master_finds_is_told_by_its_field_once(deck: Deck) -> None:
+    done = deck.cli("run", "--host", "nowhere", "--", "true", check=False)
+    assert done.stderr == "Error: hosts: There is no host named “nowhere”.\n"
+    done = deck.cli("runs", "list", "--state", "odd", check=False)
+    assert done.stderr.startswith("Error: state: Use one of active, queued, "), done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["host", "import"],
+        ["host", "add", "bad", "--address", "a.example.org", "--user", "root", "--key-file"],
+        ["base", "add", "bad", "https://a.example.org", "--bearer-file"],
+        ["runs", "list", "--token-file"],
+    ],
+    ids=" ".join,
+)
+def test_a_file_that_is_no_text_is_refused_and_said_so(
+    deck: Deck, tmp_path: Path, arguments: list[str]
+) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\x7fELF\xd0\xff")
+    done = deck.cli(*arguments, str(binary), check=False)
+    assert (done.returncode, "no text in UTF-8" in done.stderr) == (1, True), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_token_file_without_a_token_is_refused(deck: Deck, tmp_path: Path) -> None:
+    for content in ("", "na\u00efve", "two words"):
+        (tmp_path / "token").write_text(content, encoding="utf-8")
+        done = deck.cli("runs", "list", "--token-file", str(tmp_path / "token"), check=False)
+        assert done.stderr.endswith("token holds no token.\n"), done.stderr
+
+
+def test_the_import_of_the_readme_works(deck: Deck, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    line = re.search(r"^quarterdeck (host import) ~/.ssh/config(.*)$", readme, re.M)
+    assert line
+    config = tmp_path / "config"
+    config.write_text("Host readme-1\n  HostName 127.0.0.9\n  User root\n")
+    done = deck.cli(*line[1].split(), str(config), *line[2].split())
+    assert done.stdout.endswith("1 host is imported.\n")
+    deck.cli("host", "remove", "readme-1")
+
+
 def test_no_option_takes_a_secret_as_its_value(helps: dict[str, str]) -> None:
     for text in helps.values():
         options = re.findall(r"--(?:[\w-]*)(?:password|secret|token|key|passphrase|bearer)[\w-]*", text)
@@ -201,6 +246,26 @@ def test_runs_need_the_master_and_say_so(deck: Deck, stopped: Deck) -> None:
     assert refused.returncode != 0
     assert "Traceback" not in refused.stderr
     assert re.search(r"(?i)master.*(not running|does not answer|start)", refused.stderr), refused.stderr
+
+
+def test_the_output_of_a_run_is_printed_whole_by_host_and_by_stream(deck: Deck) -> None:
+    command = {"kind": "command", "command": "printf 'no end'; echo wrong >&2"}
+    run = deck.run(task=command, hosts=["master", "worker"])["id"]
+    whole = deck.cli("runs", "output", run)
+    assert sorted(whole.stdout.splitlines()) == ["master | no end", "worker | no end"]
+    assert sorted(whole.stderr.splitlines()) == ["master | wrong", "worker | wrong"]
+    one = deck.cli("runs", "output", run, "--host", "worker")
+    assert (one.stdout, one.stderr) == ("no end", "wrong\n")
+    assert deck.cli("runs", "output", run, "--host", "worker", "--stream", "err").stdout == "wrong\n"
+    assert deck.cli("runs", "output", run, "--stream", "err", check=False).returncode == 2
+
+
+def test_one_host_of_a_run_is_followed_to_the_end(deck: Deck) -> None:
+    command = {"kind": "command", "command": "echo first; sleep 1; echo last"}
+    body = {"task": command, "hosts": ["master", "worker"]}
+    run = deck.api("POST", "/api/v1/runs", json=body).json()["id"]
+    followed = deck.cli("runs", "output", run, "--host", "worker", "--follow")
+    assert followed.stdout == "first\nlast\n"
 
 
 def test_a_toast_reaches_whom_it_is_for(deck: Deck) -> None:

@@ -4,7 +4,7 @@ import concurrent.futures
 
 import httpx
 
-from tests.deck import Deck
+from tests.deck import Deck, wait_until
 from tests.sshd import SshServer
 
 HOSTS = ["web1", "worker", "master"]
@@ -125,6 +125,22 @@ def test_the_worker_hands_a_task_to_the_master_and_both_record_it(deck: Deck) ->
     on_worker = deck.api("GET", "/api/v1/history?node=worker").json()["entries"]
     assert any(entry["action"] == "task.run" for entry in on_master)
     assert any("hand" in entry["action"] for entry in on_worker)
+
+
+def test_a_long_task_asked_of_the_worker_is_answered_at_once_and_reported_to_the_master(deck: Deck) -> None:
+    bearer = (deck.home / "worker" / "keys" / "master-token").read_text().strip()
+    answer = httpx.post(
+        f"http://127.0.0.1:{deck.worker_port}/process_task",
+        headers={"Authorization": f"Bearer {bearer}"},
+        json={"task": {"kind": "command", "command": "sleep 0.5; exit 2"}, "wait_seconds": 0},
+        timeout=20,
+    )
+    assert answer.status_code == 202, answer.text
+    path = f"/api/v1/history?object=order:{answer.json()['id']}"
+    wait_until(lambda: bool(deck.api("GET", path).json()["entries"]), "the report")
+    (entry,) = deck.api("GET", path).json()["entries"]
+    assert (entry["actor"], entry["action"]) == ("node:worker", "task.late-result")
+    assert entry["detail"]["exit_status"] == 2
 
 
 def test_run_on_the_command_line_streams_output_and_ends_with_the_remote_status(deck: Deck) -> None:

@@ -48,6 +48,8 @@ def test_every_filter_of_the_fixed_points_is_taken(
         entries = as_("vera").get(f"/api/v1/history?{query}").get_json()["entries"]
         assert [entry["action"] for entry in entries] == [action], query
     assert as_("vera").get("/api/v1/history?until=2026-07-23").get_json()["entries"] == []
+    ever = as_("vera").get("/api/v1/history?since=0001-01-01&until=9999-12-31").get_json()["entries"]
+    assert len(ever) == 2
 
 
 def test_csv_gives_everything_or_the_first(as_: As, history: History) -> None:
@@ -65,6 +67,8 @@ def test_csv_gives_everything_or_the_first(as_: As, history: History) -> None:
     ("query", "field"),
     [
         ("since=x", "since"),
+        ("since=0001-01-01T00:00%2B05:00", "since"),
+        ("until=9999-12-31T23:00-05:00", "until"),
         ("limit=0", "limit"),
         ("limit=501", "limit"),
         ("limit=\u00b2", "limit"),

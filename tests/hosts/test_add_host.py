@@ -141,3 +141,12 @@ def test_second_master_is_a_conflict(node: Node) -> None:
     node.hosts.register(ADA, HostDraft("here", HostKind.MASTER))
     with pytest.raises(Conflict, match="in the list already, as “here”"):
         node.hosts.register(ADA, HostDraft("there", HostKind.MASTER))
+
+
+def test_a_port_in_the_address_is_told_where_it_belongs(node: Node) -> None:
+    for kind, user in ((HostKind.SSH, "root"), (HostKind.WORKER, "")):
+        with pytest.raises(Invalid) as refusal:
+            node.hosts.add_host(ADA, HostDraft("web1", kind, "web1.example.org:22", username=user))
+        assert refusal.value.fields == {
+            "address": "Leave the port out of the address; it has a field of its own, or stands in a URL."
+        }

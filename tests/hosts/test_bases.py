@@ -62,6 +62,7 @@ BAD_URLS = [
     ("https://ada:pw@api.example.org", ""),
     ("https://api.example.org/\n", ""),
     ("http://api.example.org", "a-bearer"),
+    (f"https://api.example.org/{'x' * 500}", ""),
 ]
 
 

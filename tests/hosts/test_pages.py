@@ -236,6 +236,13 @@ def test_bases_are_added_and_removed(node: Node, as_: As) -> None:
     assert not node.hosts.bases.list_bases()
 
 
+def test_a_page_beyond_the_last_does_not_say_that_there_are_no_hosts(node: Node, as_: As) -> None:
+    node.hosts.import_hosts(ADA, [draft("web1")])
+    page = as_("vera").get("/hosts?page=9").text
+    assert "No hosts yet" not in page
+    assert "Show all hosts" in page
+
+
 def test_unknown_hosts_are_not_found(as_: As) -> None:
     for path in ("/hosts/nobody", "/hosts/nobody/edit", "/hosts/%2e%2e", "/hosts/a%00b", "/bases/x/remove"):
         assert as_("ada").get(path).status_code == 404

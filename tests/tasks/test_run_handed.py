@@ -54,7 +54,7 @@ def test_a_builtin_runs_on_the_master_and_both_names_are_on_record(node: Node, w
     assert answer.status_code == 200
     told = msgspec.json.decode(answer.data, type=HandedAnswer)
     assert node.end_of(told.run).state is RunState.SUCCEEDED
-    assert told.head
+    assert node.parts.history.heads([told.seq]) == {told.seq: told.head}
     entries = node.parts.history.page(HistoryQuery(object=f"run:{told.run}")).entries
     assert {entry.actor for entry in entries} == {"node:w1"}
 
@@ -85,6 +85,10 @@ def test_what_comes_too_late_or_makes_no_sense_is_refused(worker: Worker) -> Non
     late = handed(BuiltinTask(Builtin.UPTIME), deadline=datetime.now(UTC) - timedelta(seconds=1))
     assert worker.say("/tasks/process", late).status_code == 422
     assert worker.say("/tasks/process", CommandTask("true")).status_code == 422
+    for more in ({"timeout_seconds": -5}, {"timeout_seconds": 1e13}):
+        assert worker.say("/tasks/process", handed(BuiltinTask(Builtin.UPTIME), **more)).status_code == 422
+    asked = BuiltinTask(Builtin.TOP_MEMORY, {"count": "many"})
+    assert worker.say("/tasks/process", handed(asked)).status_code == 422
 
 
 def test_a_strange_token_is_refused(worker: Worker) -> None:
@@ -105,6 +109,17 @@ def test_a_late_result_of_a_lost_run_is_put_on_record(node: Node, worker: Worker
     (entry,) = node.parts.history.page(HistoryQuery(action="task.late-result")).entries
     assert (entry.detail["host"], entry.detail["exit_status"]) == ("w1", 0)
     assert node.parts.runs.list_hosts(run.id)[0].state is RunState.LOST
+
+
+def test_the_end_of_a_task_that_the_worker_itself_was_asked_for_is_put_on_record(
+    node: Node, worker: Worker
+) -> None:
+    id_ = new_id()
+    status = OrderStatus(id=id_, run=id_, state="failed", exit_status=2, finished_at=datetime.now(UTC))
+    assert worker.say("/tasks/result", status).status_code == 204
+    (entry,) = node.parts.history.page(HistoryQuery(action="task.late-result")).entries
+    assert (entry.actor, entry.object) == ("node:w1", f"order:{id_}")
+    assert (entry.detail["host"], entry.detail["exit_status"]) == ("w1", 2)
 
 
 def test_a_result_of_somebody_elses_order_is_not_found(node: Node, worker: Worker) -> None:

@@ -71,7 +71,7 @@ def test_the_same_again_shows_who_and_keeps_the_form(as_: As, node: Node) -> Non
     assert answer.status_code == 409
     page = text_of(answer.text)
     assert "The same is running already" in page
-    assert "ada started it" in page
+    assert re.search(r"ada started it (just now|\d+ s ago) on master", page)
     assert f'href="/runs/{first.id}#output"' in answer.text
     assert "sleep 30</textarea>" in answer.text
     assert oskar.post("/runs", kind="command", command="sleep 30", hosts="master").status_code == 409
@@ -94,6 +94,11 @@ def test_hosts_and_tags_in_the_address_are_chosen(as_: As) -> None:
     page = as_("oskar").get("/runs/new?host=master&tag=own").text
     assert re.search(r'name="hosts" value="master" checked', page)
     assert re.search(r'name="tags" value="own" checked', page)
+
+
+def test_the_address_of_an_api_base_is_filled_in(as_: As) -> None:
+    page = as_("oskar").get("/runs/new?kind=call&url=https%3A//api.example.org/v2").text
+    assert re.search(r'name="url"[^>]* value="https://api.example.org/v2"', page)
 
 
 def test_output_is_text_whatever_it_says(as_: As, node: Node) -> None:

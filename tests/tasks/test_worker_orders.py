@@ -151,6 +151,9 @@ def test_another_order_under_a_used_id_is_refused_and_recorded(worker: WorkerNod
         ({"run": "a/b"}, "id"),
         ({"nonce": "short"}, "nonce"),
         ({"timeout_seconds": -1}, "timeout_seconds"),
+        ({"timeout_seconds": 1e13}, "timeout_seconds"),
+        ({"task": " "}, "task.command"),
+        ({"task": "true\0; echo other"}, "task.command"),
         ({"task": CallTask("GET", "http://127.0.0.1/")}, "task"),
         ({"task": BuiltinTask(Builtin.TOP_MEMORY, {"count": "0"})}, "arguments.count"),
     ],
@@ -249,7 +252,17 @@ def test_a_plain_request_that_takes_long_is_answered_at_once(worker: WorkerNode)
     assert worker.ask("POST", f"/tasks/{answer.json()['id']}/cancel").json()["state"] == "cancelled"
 
 
-@pytest.mark.parametrize("more", [{"target": "elsewhere"}, {"wait_seconds": 26}, {"wait_seconds": -1}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"target": "elsewhere"},
+        {"wait_seconds": 26},
+        {"wait_seconds": -1},
+        {"timeout_seconds": -1},
+        {"timeout_seconds": 1e13},
+        {"timeout_seconds": -1, "target": "master"},
+    ],
+)
 def test_a_plain_request_that_makes_no_sense_is_refused(worker: WorkerNode, more: dict[str, object]) -> None:
     wanted = {"task": {"kind": "command", "command": "true"}} | more
     assert worker.ask("POST", "/process_task", wanted).status_code == 422

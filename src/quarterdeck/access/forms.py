@@ -19,9 +19,10 @@ Name = Annotated[str, Field(min_length=1, max_length=64)]
 Password = Annotated[str, Field(max_length=1024)]
 OptionalRole = Annotated[Role | None, BeforeValidator(_none_if_empty)]
 Days = Annotated[
-    int | None,
+    # The limits belong to the number: outside of the choice they would be asked of None too.
+    Annotated[int, Field(ge=1, le=MAX_DAYS)] | None,
     BeforeValidator(_none_if_empty),
-    Field(ge=1, le=MAX_DAYS, description="Days until it expires; never when it is left out."),
+    Field(description="Days until it expires; never when it is left out."),
 ]
 
 

@@ -199,10 +199,7 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
     environment = os.environ if environment is None else environment
     home = overrides.get("home") or _home(environment)
     from_file = _read_toml(home / "quarterdeck.toml")
-    known = {variable_name(item.name) for item in fields(Settings)}
-    for name in [*from_file, *environment]:
-        if name.startswith("QUARTERDECK_") and name.removesuffix("_FILE") not in known:
-            raise SettingsError(f"{name} is not a setting; docs/settings.md lists them.")
+    _check_names(environment, from_file)
     values: dict[str, Any] = {"home": home}
     for item in fields(Settings):
         if item.name == "home":
@@ -211,6 +208,17 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
         if text:
             values[item.name] = _convert(variable_name(item.name), item.metadata["read"], text)
     return Settings(**values | {name: value for name, value in overrides.items() if value is not None})
+
+
+def _check_names(environment: Mapping[str, str], from_file: Mapping[str, str]) -> None:
+    """Raise SettingsError for a name that means nothing; the environment has many that are not ours."""
+    known = {variable_name(item.name) for item in fields(Settings)}
+    aliases = {alias for item in fields(Settings) for alias in item.metadata["aliases"]}
+    own = [name for name in environment if name.startswith("QUARTERDECK_")]
+    for names, allowed in ((from_file, known | aliases), (own, known)):
+        for name in names:
+            if name.removesuffix("_FILE") not in allowed:
+                raise SettingsError(f"{name} is not a setting; docs/settings.md lists them.")
 
 
 def environment_of(settings: Settings, **overrides: str) -> dict[str, str]:

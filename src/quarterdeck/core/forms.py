@@ -18,6 +18,14 @@ _PLAIN: Final = {
     "bool_parsing": "This must be true or false.",
     "extra_forbidden": "There is no such field.",
     "json_invalid": "This is not valid JSON.",
+    "string_pattern_mismatch": "This does not have the form that is expected here.",
+    "string_unicode": "This is no text.",
+    "enum": "Use one of {expected}.",
+    "literal_error": "Use one of {expected}.",
+    "union_tag_invalid": "Its {discriminator} must be one of {expected_tags}.",
+    "union_tag_not_found": "Say its {discriminator}.",
+    "greater_than_equal": "This must be at least {ge}.",
+    "less_than_equal": "This must be at most {le}.",
 }
 
 
@@ -38,8 +46,9 @@ def parse(model: type[M], values: Mapping[str, Any]) -> M:
 def field_messages(error: ValidationError) -> dict[str, str]:
     """Return the first message of each field, in plain words."""
     messages: dict[str, str] = {}
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
+    for item in error.errors(include_url=False, include_input=False):
         name = ".".join(str(step) for step in item["loc"]) or "form"
-        text = _PLAIN.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+        plain = _PLAIN.get(item["type"], "").format_map(item.get("ctx", {}))
+        text = plain or item["msg"].removeprefix("Value error, ")
         messages.setdefault(name, text[:1].upper() + text[1:])
     return messages

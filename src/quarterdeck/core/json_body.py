@@ -1,8 +1,10 @@
 """JSON bodies: an object, sent as JSON. Everything else is refused before it is looked at."""
 
-from typing import Any
+import json
+from typing import Any, NoReturn
 
 from flask import Request
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from quarterdeck.core.errors import Invalid
 
@@ -25,3 +27,10 @@ class JsonRequest(Request):
         if not isinstance(content, dict):
             raise Invalid({"form": "Send a JSON object."})
         return content
+
+    def on_json_loading_failed(self, e: ValueError | None) -> NoReturn:
+        """Say what is wrong with the body; the framework's own words don't."""
+        if e is None:
+            raise UnsupportedMediaType("Send a JSON object, with Content-Type: application/json.")
+        where = f" in line {e.lineno}, column {e.colno}" if isinstance(e, json.JSONDecodeError) else ""
+        raise BadRequest(f"This is not valid JSON{where}.") from e

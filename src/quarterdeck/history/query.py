@@ -17,6 +17,7 @@ ACTIONS: Final = "actions"
 """As ``kind``: each finished action once, and what is open, denied or an event, without the bookkeeping."""
 
 _LONGEST: Final = 500
+_LAST_DAY: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 _FILTERS: Final = ("actor", "action", "object", "host", "kind", "request", "q")
 _NAMES: Final = frozenset({*_FILTERS, "since", "until", "limit", "cursor"})
 
@@ -67,16 +68,17 @@ def read_time(text: str) -> datetime:
     """Read a day or a time of ISO 8601; without a zone it is UTC. Raises ValueError with a message."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ValueError("Write a day or time such as 2026-07-24 or 2026-07-24T18:30.") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _read(name: str, text: str) -> object:
     if name in ("since", "until"):
         moment = read_time(text)
+        is_last_day = name == "until" and len(text) <= len("2026-07-24") and moment < _LAST_DAY
         # A bare day as the end means the whole of that day.
-        return moment + timedelta(days=1) if name == "until" and len(text) <= len("2026-07-24") else moment
+        return moment + timedelta(days=1) if is_last_day else moment
     if name == "limit":
         if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_LIMIT:
             raise ValueError(f"This must be a whole number from 1 to {MOST_LIMIT}.")

@@ -14,6 +14,7 @@ from quarterdeck.core.config import LOOPBACK_NAMES
 
 RESERVED_NAMES: Final = frozenset({"new", "import", "rows"})
 """Words that are pages of their own under /hosts."""
+LONGEST_BASE: Final = 500
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,39}\Z")
@@ -59,6 +60,8 @@ def read_address(text: str) -> str:
     if not text:
         raise ValueError("Give a host name or an IP address.")
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if bare.count(":") == 1:
+        raise ValueError("Leave the port out of the address; it has a field of its own, or stands in a URL.")
     if ":" in bare:
         return _ipv6(bare)
     if re.fullmatch(r"[0-9.]+", bare):
@@ -142,6 +145,8 @@ def is_open_to_listeners(url: Url) -> bool:
 
 def read_base_url(text: str, *, with_bearer: bool) -> str:
     """Return the normal form of an API base: scheme, host and path without a slash at the end."""
+    if len(text) > LONGEST_BASE:
+        raise ValueError(f"At most {LONGEST_BASE} characters are accepted.")
     parts = split_url(text)
     if with_bearer and is_open_to_listeners(parts):
         raise ValueError("Use https: over plain http the bearer could be read on the way.")

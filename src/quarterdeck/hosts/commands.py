@@ -162,7 +162,7 @@ def import_(node: Node, file: Any, format_: str, username: str, tags: tuple[str,
         raise click.ClickException("Nothing is imported while a row is wrong.")
     if not preview:
         added = _told(lambda: node.hosts.import_hosts(node.actor, plan.drafts))
-        click.echo(f"{len(added)} hosts are imported.")
+        click.echo(f"{len(added)} host{' is' if len(added) == 1 else 's are'} imported.")
 
 
 @base.command("add")

@@ -72,16 +72,18 @@ def _error_of(answer: httpx.Response, server: str) -> QuarterdeckError:
     except (ValueError, KeyError, TypeError):
         return Unreachable(f"{server} answered {answer.status_code}, not as a master of Quarterdeck does.")
     if answer.status_code == 422:
-        faults = problem.get("errors") or {"input": detail}
-        return Invalid({name: f"{name}: {text}" for name, text in faults.items()})
+        return Invalid(problem.get("errors") or {"input": detail})
     kind = _ERRORS.get(answer.status_code, QuarterdeckError)
     return kind(detail, **{key: problem[key] for key in ("duplicate_of", "started_by") if key in problem})
 
 
 def connect(home: Path, default_server: str, server: str, token_file: Path | None) -> RunsClient:
-    """Return a client of the master that is named, or of the home's own; raises Unreachable."""
+    """Return a client of the master that is named, or of the home's own; raises Unreachable, Invalid."""
     if token_file is not None:
-        return RunsClient(server or default_server, token_file.read_text(encoding="utf-8").strip())
+        token = token_file.read_text(encoding="utf-8").strip()
+        if not (token.isascii() and token.isprintable() and token and " " not in token):
+            raise Invalid({"token-file": f"{token_file} holds no token."})
+        return RunsClient(server or default_server, token)
     kept = home / "keys" / "cli-token"
     if not kept.exists():
         raise Unreachable(

@@ -164,15 +164,14 @@ def run_output(
             found["hosts"] = [each for each in found["hosts"] if each["name"] == host]
             if not found["hosts"]:
                 raise click.ClickException(f"The run has no host named {host}.")
-        if stream:
-            for each in found["hosts"]:
-                _write(client.output(run_id, each["name"], stream, 0), is_error=False)
-            return
-        follower = Follower(client, found, _write_stream)
-        if follow and not host:
+        if stream and len(found["hosts"]) > 1:
+            raise click.UsageError(f"The run has {len(found['hosts'])} hosts; name one by --host.")
+        write = _write_to_output if stream else _write_stream
+        follower = Follower(client, found, write, stream=stream or "")
+        if follow:
             follower.follow()
         else:
-            follower.print_news(found)
+            follower.print_once(found)
 
 
 @runs.command("cancel")
@@ -244,6 +243,10 @@ def _where(run_: Json) -> str:
 
 def _write_stream(data: bytes, is_error: bool) -> None:
     _write(data, is_error=is_error)
+
+
+def _write_to_output(data: bytes, _is_error: bool) -> None:
+    _write(data, is_error=False)
 
 
 def _write_nothing(_data: bytes, _is_error: bool) -> None:

@@ -15,10 +15,15 @@ _STREAMS: Final = (("out", "out_bytes"), ("err", "err_bytes"))
 
 
 class Follower:
-    """Prints what a run has printed since the last look; with several hosts each line says whose it is."""
+    """Prints what a run has printed since the last look; with several hosts each line says whose it is.
 
-    def __init__(self, client: RunsClient, run: Json, write: Write) -> None:
+    ``run`` names the hosts that are printed; ``stream`` is the only one that is, or empty for both.
+    """
+
+    def __init__(self, client: RunsClient, run: Json, write: Write, *, stream: str = "") -> None:
         self._client, self._run_id, self._write = client, run["id"], write
+        self._names = {host["name"] for host in run["hosts"]}
+        self._streams = tuple(each for each in _STREAMS if stream in ("", each[0]))
         self._is_prefixed = len(run["hosts"]) > 1
         self._width = max(len(host["name"]) for host in run["hosts"])
         self._seen: dict[tuple[str, str], int] = {}
@@ -35,9 +40,16 @@ class Follower:
                 return run
             pause.wait(_LOOK_SECONDS / 5)  # an early answer must not become a busy loop
 
+    def print_once(self, run: Json) -> None:
+        """Print what there is by now, also a line that has no end yet."""
+        self.print_news(run)
+        self._print_rests()
+
     def print_news(self, run: Json) -> None:
         for host in run["hosts"]:
-            for stream, size in _STREAMS:
+            if host["name"] not in self._names:
+                continue
+            for stream, size in self._streams:
                 key = (host["name"], stream)
                 if host[size] > self._seen.get(key, 0):
                     data = self._client.output(self._run_id, *key, self._seen.get(key, 0))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field
+from pydantic import AfterValidator, Discriminator, Field
 
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.forms import Form, parse
@@ -11,12 +11,24 @@ from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTa
 from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import HIDDEN
 from quarterdeck.tasks.log_view import TAIL_BYTES
+from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT
 from quarterdeck.tasks.records import PAGE_SIZE
-from quarterdeck.tasks.service import LONGEST_TIMEOUT, StartRun
+from quarterdeck.tasks.service import StartRun
 from quarterdeck.tasks.states import RunState
 
 PREPARED: Final = "Prepared tasks come with a later version; run a command, a call or a built-in task."
-StateName = Literal["", "active"] | RunState
+_STATES: Final = ("active", *RunState)
+
+
+def _state_name(text: str) -> str:
+    if text and text not in _STATES:
+        raise ValueError(f"Use one of {', '.join(_STATES)}.")
+    return text
+
+
+StateName = Annotated[
+    str, AfterValidator(_state_name), Field(json_schema_extra={"enum": ["", *map(str, _STATES)]})
+]
 ARGUMENT: Final = "arguments."
 """What the form puts before the name of a built-in task's argument."""
 

@@ -30,7 +30,8 @@ def task_process() -> Response:
     history.note_witness(worker.name, handed.head, handed.seq)
     run = web.part(Runs).start_handed(web.actor(), worker, handed)
     run = web.part(Runs).wait(run.id, _PATIENCE_SECONDS)
-    answer = HandedAnswer(id=handed.id, run=run.id, state=str(run.state), head=history.head())
+    head, seq = history.witness()
+    answer = HandedAnswer(id=handed.id, run=run.id, state=str(run.state), head=head, seq=seq)
     return _answer(answer)
 
 

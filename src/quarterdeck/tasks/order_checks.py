@@ -1,15 +1,18 @@
 """What makes an order one that a worker can carry out; pure."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from quarterdeck.core.errors import Forbidden, Invalid
 from quarterdeck.protocol.orders import Order, is_intact
-from quarterdeck.protocol.tasks import BuiltinTask, CallTask
+from quarterdeck.protocol.tasks import BuiltinTask, CallTask, CommandTask, Task
 from quarterdeck.tasks.builtins import checked_arguments
 from quarterdeck.tasks.kept_orders import ORDER_ID
+
+LONGEST_TIMEOUT: Final = 604_800
+_LONGEST_COMMAND: Final = 100_000
 
 
 def check_seal(order: Order, audience: str) -> None:
@@ -28,12 +31,37 @@ def check_content(order: Order, now: datetime) -> None:
     """Raise Invalid for an order that comes too late or asks for what a worker doesn't do."""
     if isinstance(order.task, CallTask):
         raise Invalid({"task": "API calls are made by the master; workers run commands and built-in tasks."})
-    if isinstance(order.task, BuiltinTask):
-        checked_arguments(order.task.name, order.task.arguments)
-    if order.timeout_seconds < 0:
-        raise Invalid({"timeout_seconds": "This can't be negative; 0 means no limit."})
+    check_task(order.task)
+    check_limit(order.timeout_seconds)
     if order.deadline <= now:
         raise Invalid({"deadline": _late(order, now)})
+
+
+def check_task(task: Task) -> None:
+    """Raise Invalid for a command that no shell could take as it is, and for arguments that there are not."""
+    if isinstance(task, BuiltinTask):
+        checked_arguments(task.name, task.arguments)
+    if isinstance(task, CommandTask) and (fault := fault_of_command(task.command)):
+        raise Invalid({"task.command": fault})
+
+
+def fault_of_command(command: str) -> str:
+    """Say what is wrong with a command, or return an empty text."""
+    if not command.strip():
+        return "Give a command, for example df -h /"
+    if "\0" in command:
+        return "A command can't contain a NUL character."
+    if len(command) > _LONGEST_COMMAND:
+        return f"At most {_LONGEST_COMMAND:,} characters; put a longer script on the host."
+    return ""
+
+
+def check_limit(timeout_seconds: float) -> None:
+    """Raise Invalid for a time limit that is none."""
+    if timeout_seconds < 0:
+        raise Invalid({"timeout_seconds": "This can't be negative; 0 means no limit."})
+    if timeout_seconds > LONGEST_TIMEOUT:
+        raise Invalid({"timeout_seconds": f"At most {LONGEST_TIMEOUT:,} seconds (a week)."})
 
 
 def detail_of(order: Order) -> dict[str, Any]:  # Any: JSON

@@ -150,6 +150,11 @@ class RunRecords:
             raise NotFound(f"The run has no host named {name}.")
         return _host_record(row)
 
+    def has(self, run_id: str) -> bool:
+        """Tell whether there is such a run."""
+        with self._db.read() as session:
+            return session.scalar(select(Run.id).where(Run.id == run_id)) is not None
+
     def host_of_order(self, run_id: str, host_id: str, order_id: str) -> RunHostRecord:
         """Return the host of a run that was given this order; raises NotFound."""
         with self._db.read() as session:

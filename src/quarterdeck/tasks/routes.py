@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -62,7 +63,7 @@ def run_list() -> Page:
 @blueprint.get("/runs/new")
 @web.allow("run.start")
 def run_new() -> Page:
-    values: dict[str, Any] = {"kind": request.args.get("kind", "command")}
+    values: dict[str, Any] = {"kind": request.args.get("kind", "command"), "url": request.args.get("url", "")}
     chosen, tags = request.args.getlist("host"), request.args.getlist("tag")
     if again := request.args.get("again"):
         run = web.part(Runs).get_run(again)
@@ -154,7 +155,7 @@ def _form(values: dict[str, Any], errors: dict[str, str], conflict: Conflict | N
         "tasks/run_new.html",
         values=values,
         errors=errors,
-        conflict=conflict.extra | {"message": conflict.message} if conflict else None,
+        conflict=_conflict_values(conflict) if conflict else None,
         hosts=hosts,
         tags=sorted({tag for host in hosts for tag in host.tags}),
         kinds=KINDS,
@@ -166,6 +167,10 @@ def _form(values: dict[str, Any], errors: dict[str, str], conflict: Conflict | N
             [("host", name) for name in values["hosts"]] + [("tag", tag) for tag in values["tags"]]
         ),
     )
+
+
+def _conflict_values(conflict: Conflict) -> dict[str, Any]:  # Any: what the template takes
+    return conflict.extra | {"started_at": datetime.fromisoformat(conflict.extra["started_at"])}
 
 
 def _hosts_shown(run: RunRecord, query: RunPageQuery) -> list[RunHostRecord]:

@@ -1,6 +1,7 @@
 """The verbs of runs: start, cancel, look, wait."""
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -32,6 +33,7 @@ from quarterdeck.tasks.endings import Endings, long_after_seconds
 from quarterdeck.tasks.feed import Feed
 from quarterdeck.tasks.jobs import Job
 from quarterdeck.tasks.models import Run
+from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT, check_limit, check_task
 from quarterdeck.tasks.output import OutputStore
 from quarterdeck.tasks.past import Usual, usual_durations
 from quarterdeck.tasks.recorder import Recorder
@@ -44,7 +46,6 @@ from quarterdeck.tasks.waiting import Waiting
 __all__ = ["RunQuery", "Runs", "StartRun"]
 
 LONGEST_WAIT_SECONDS: Final = 60.0
-LONGEST_TIMEOUT: Final = 604_800
 _LONGEST_REASON: Final = 500
 _MOST_HOSTS: Final = 10_000
 
@@ -128,19 +129,21 @@ class Runs:
                 "This master runs only built-in tasks for its workers; QUARTERDECK_WORKER_COMMANDS_ON_MASTER "
                 "lets them hand over commands."
             )
+        check_task(handed.task)
+        check_limit(handed.timeout_seconds)
         if handed.deadline <= self._clock.now():
             raise Invalid({"deadline": "The time by which the task should have begun is over."})
         mark = f"{worker.id}/{handed.id}"[:200]
         if known := self._handed_run(mark):
             return known
-        limit = int(handed.timeout_seconds) or self._settings.run_timeout_seconds
+        limit = math.ceil(handed.timeout_seconds) or self._settings.run_timeout_seconds
         return self._start(
             Draft(
                 id=new_id(),
                 actor=actor,
                 task=handed.task,
                 hosts=[self._hosts.list_hosts(kinds=(HostKind.MASTER,))[0]],
-                timeout_seconds=min(limit, LONGEST_TIMEOUT),
+                timeout_seconds=limit,
                 created_at=self._clock.now(),
                 request_id=request_id.get(),
                 forced_reason=f"handed over by {worker.name}",
@@ -203,19 +206,22 @@ class Runs:
         """Take a worker's word that an order has ended.
 
         A run that is followed learns it by itself. One that was given up as lost stays lost, but the
-        result is put into the history. Raises NotFound for an order that this worker never had.
+        result is put into the history, and so is that of a task that the worker itself was asked for.
+        Raises NotFound for an order that this worker never had.
         """
-        host = self.records.host_of_order(status.run, worker.id, status.id)
-        if host.state is not RunState.LOST:
+        is_workers_own = status.run == status.id and not self.records.has(status.run)
+        host = None if is_workers_own else self.records.host_of_order(status.run, worker.id, status.id)
+        if host is not None and host.state is not RunState.LOST:
             return
         detail = {
             "run": status.run,
-            "host": host.name,
+            "host": host.name if host else worker.name,
             "result": status.state,
             "exit_status": status.exit_status,
             "finished_at": status.finished_at.isoformat() if status.finished_at else None,
         }
-        self._history.event(actor, "task.late-result", f"run:{status.run}", detail=detail)
+        object_ = f"run:{status.run}" if host else f"order:{status.id}"
+        self._history.event(actor, "task.late-result", object_, detail=detail)
 
     # --- looking ---
 

@@ -11,9 +11,9 @@ from quarterdeck.hosts.models import BaseRecord, HostKind, HostRecord
 from quarterdeck.protocol.tasks import BuiltinTask, CallTask, CommandTask, Task
 from quarterdeck.tasks.api_call import check_call
 from quarterdeck.tasks.builtins import checked_arguments
+from quarterdeck.tasks.order_checks import fault_of_command
 
 _READING: Final = ("GET", "HEAD", "OPTIONS")
-_LONGEST_COMMAND: Final = 100_000
 
 
 class HostBook(Protocol):
@@ -43,14 +43,8 @@ def choose_hosts(
 
 
 def _check_command(task: CommandTask) -> None:
-    if not task.command.strip():
-        raise Invalid({"command": "Give a command, for example df -h /"})
-    if "\0" in task.command:
-        raise Invalid({"command": "A command can't contain a NUL character."})
-    if len(task.command) > _LONGEST_COMMAND:
-        raise Invalid(
-            {"command": f"At most {_LONGEST_COMMAND:,} characters; put a longer script on the host."}
-        )
+    if fault := fault_of_command(task.command):
+        raise Invalid({"command": fault})
 
 
 def _nodes_only(hosts: list[HostRecord]) -> list[HostRecord]:

@@ -32,6 +32,7 @@ from quarterdeck.protocol.orders import (
 from quarterdeck.tasks.executor import Stream
 from quarterdeck.tasks.master_calls import MasterCalls
 from quarterdeck.tasks.membership import Membership
+from quarterdeck.tasks.order_checks import check_limit
 from quarterdeck.tasks.output import Sizes
 from quarterdeck.tasks.spool import MASTER, Spool
 
@@ -92,6 +93,7 @@ def task_start() -> Response:
         receipt = part(Spool).accept(actor(), _body(Order), audience=part(Membership).audience)
         return _json(receipt, 202)
     wanted = _body(TaskRequest)
+    check_limit(wanted.timeout_seconds)
     if wanted.target == MASTER:
         return _hand_to_master(wanted)
     if wanted.target:
