@@ -68,3 +68,9 @@ def test_what_was_typed_is_not_in_the_message() -> None:
     with pytest.raises(Invalid) as refused:
         parse(HostForm, {"name": "db", "port": "marker-secret"})
     assert "marker" not in str(refused.value)
+
+
+def test_a_nul_is_refused_before_it_reaches_a_database() -> None:
+    with pytest.raises(Invalid) as refused:
+        parse(HostForm, {"name": "d\0b", "port": 22})
+    assert refused.value.fields == {"name": "This can't contain a NUL character."}

@@ -164,6 +164,21 @@ def test_programs_get_json(site: Site, path: str, headers: dict[str, str], wante
         assert web.wants_json() is wanted
 
 
+@pytest.mark.parametrize(
+    ("kind", "headers", "wanted"),
+    [
+        ("application/json", {}, True),
+        ("", {}, True),
+        ("application/x-www-form-urlencoded", {}, False),
+        ("multipart/form-data", {}, False),
+        ("application/json", {"Accept": "text/html"}, False),
+    ],
+)
+def test_who_sends_no_form_gets_json(site: Site, kind: str, headers: dict[str, str], wanted: bool) -> None:
+    with site.app.test_request_context("/shutdown", "POST", headers=headers, content_type=kind):
+        assert web.wants_json() is wanted
+
+
 def test_parts_are_handed_on_by_their_type(site: Site) -> None:
     class Journal:
         pass

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from quarterdeck.core.errors import Invalid
 
@@ -33,6 +33,14 @@ class Form(BaseModel):
     """What an edge accepts: unknown fields are refused, text is trimmed by the field that wants it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        """Refuse what no database keeps as text, before it is searched for or stored."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("This can't contain a NUL character.")
+        return value
 
 
 def parse(model: type[M], values: Mapping[str, Any]) -> M:

@@ -40,6 +40,10 @@ Judge = Callable[[Actor, str, str], bool]
 
 PUBLIC: Final = "public"
 _VERB: Final = "quarterdeck_verb"
+_SENDING: Final = ("POST", "PUT", "PATCH", "DELETE")
+_FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
+_ROUTINE: Final = "/health"
+"""What a master asks each worker all the time; it would drown the rest of the log."""
 _SAFE_PATH: Final = re.compile(r"/(?![/\\])[^\\\x00-\x1f\x7f]*\Z")
 
 
@@ -114,9 +118,11 @@ def require(verb: str, object_: str = "") -> None:
 
 
 def wants_json() -> bool:
-    """Tell whether the client is a program rather than a browser."""
+    """Tell whether the client is a program rather than a browser, which sends nothing but forms."""
     if request.path.startswith("/api/") or request.headers.get("Authorization"):
         return True
+    if request.method in _SENDING and request.mimetype not in _FORM_TYPES:
+        return "text/html" not in request.headers.get("Accept", "")
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
 
@@ -194,7 +200,8 @@ def _check_permission() -> None:
 def _finish_request(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "-")
     who = actor().label.replace(":", " ")  # token:ada/backup would look like a token and be redacted
-    logger.info("%s %s %d %s", request.method, request.path, response.status_code, who)
+    level = logging.DEBUG if request.path == _ROUTINE and response.status_code < 400 else logging.INFO
+    logger.log(level, "%s %s %d %s", request.method, request.path, response.status_code, who)
     if began := g.get("began"):
         took = (time.perf_counter() - began) * 1000
         logger.debug("%s from %s took %.1f ms", request.endpoint, request.remote_addr, took)
