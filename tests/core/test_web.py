@@ -175,7 +175,7 @@ def test_programs_get_json(site: Site, path: str, headers: dict[str, str], wante
     ],
 )
 def test_who_sends_no_form_gets_json(site: Site, kind: str, headers: dict[str, str], wanted: bool) -> None:
-    with site.app.test_request_context("/shutdown", "POST", headers=headers, content_type=kind):
+    with site.app.test_request_context("/shutdown", method="POST", headers=headers, content_type=kind):
         assert web.wants_json() is wanted
 
 
