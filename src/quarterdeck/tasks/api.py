@@ -55,6 +55,7 @@ class RunSummaryOut(BaseModel):
     targets: str
     tally: dict[str, int]
     timeout_seconds: int
+    options: Json
     reason: str | None
     duplicate_of: str | None
 
@@ -187,6 +188,7 @@ def _summary_json(run: RunRecord) -> Json:
         "targets": run.targets,
         "tally": dict(run.tally),
         "timeout_seconds": run.timeout_seconds,
+        "options": msgspec.to_builtins(run.options),
         "reason": run.forced_reason,
         "duplicate_of": run.duplicate_of,
     }

@@ -18,6 +18,7 @@ from quarterdeck.protocol.tasks import CallTask, Task
 from quarterdeck.tasks.duplicates import fingerprint
 from quarterdeck.tasks.jobs import Job, JobHost
 from quarterdeck.tasks.models import Run, RunHost
+from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.records import title_of
 from quarterdeck.tasks.states import RunState
 
@@ -36,6 +37,7 @@ class StartRun:
     hosts: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     timeout_seconds: int | None = None
+    options: RunOptions = RunOptions()
     force: bool = False
     reason: str = ""
 
@@ -51,6 +53,7 @@ class Draft:
     timeout_seconds: int
     created_at: datetime
     request_id: str
+    options: RunOptions = RunOptions()
     forced_reason: str | None = None
     handed: str | None = None
     intent_id: str = ""
@@ -76,6 +79,8 @@ class Draft:
             "hosts": [host.name for host in self.hosts],
             "timeout_seconds": self.timeout_seconds,
         }
+        if options := msgspec.to_builtins(self.options):
+            detail["options"] = options
         return detail | ({"forced": self.forced_reason} if self.forced_reason else {})
 
 
@@ -118,6 +123,7 @@ def _run_row(draft: Draft, duplicate_of: str | None) -> Run:
         person_id=draft.actor.person_id,
         created_at=draft.created_at,
         timeout_seconds=draft.timeout_seconds,
+        options=msgspec.to_builtins(draft.options),
         forced_reason=draft.forced_reason,
         duplicate_of=duplicate_of,
         request_id=draft.request_id,
@@ -140,6 +146,8 @@ def _host_row(draft: Draft, number: int, host: HostRecord, order: Order | None) 
         "out_bytes": 0,
         "err_bytes": 0,
         "details": {},
+        "out_hash": "",
+        "err_hash": "",
         "order": msgspec.to_builtins(order) if order else None,
     }
 
@@ -187,6 +195,7 @@ def job_of(draft: Draft, orders: dict[str, Order]) -> Job:
         intent_id=draft.intent_id,
         timeout_seconds=draft.timeout_seconds,
         created_at=draft.created_at,
+        options=draft.options,
     )
 
 

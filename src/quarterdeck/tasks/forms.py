@@ -11,6 +11,7 @@ from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTa
 from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import HIDDEN
 from quarterdeck.tasks.log_view import TAIL_BYTES
+from quarterdeck.tasks.options import DEFAULT_OUTPUT_BYTES, OnOutputLimit, RunOptions
 from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT
 from quarterdeck.tasks.records import PAGE_SIZE
 from quarterdeck.tasks.service import StartRun
@@ -109,13 +110,32 @@ class LogQuery(Form):
     err: Annotated[int, Field(ge=0)] = 0
 
 
+Seconds = Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT)] | None
+
+
+class OptionsBody(Form):
+    """How a run is to be run; see ``RunOptions``."""
+
+    keep_running: bool = False
+    connect_seconds: Annotated[int, Field(ge=1, le=300)] | None = None
+    first_byte_seconds: Seconds = None
+    silence_seconds: Seconds = None
+    expires_seconds: Seconds = None
+    output_bytes: Annotated[int, Field(ge=1024, le=DEFAULT_OUTPUT_BYTES)] = DEFAULT_OUTPUT_BYTES
+    on_output_limit: OnOutputLimit = OnOutputLimit.HALT
+    at_once: Annotated[int, Field(ge=1, le=1000)] | None = None
+    canary: Annotated[int, Field(ge=0, le=1000)] = 0
+    stop_at_failed_percent: Annotated[int, Field(ge=1, le=100)] | None = None
+
+
 class RunBody(Form):
     """A run as programs ask for it."""
 
     task: TaskBody
     hosts: Names = Field(default_factory=list)
     tags: Names = Field(default_factory=list)
-    timeout_seconds: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT)] | None = None
+    timeout_seconds: Seconds = None
+    options: OptionsBody = Field(default_factory=OptionsBody)
     force: bool = False
     reason: Annotated[str, Field(max_length=500)] = ""
 
@@ -127,6 +147,7 @@ def start_of(body: RunBody) -> StartRun:
         hosts=tuple(dict.fromkeys(body.hosts)),
         tags=tuple(dict.fromkeys(body.tags)),
         timeout_seconds=body.timeout_seconds,
+        options=RunOptions(**body.options.model_dump()),
         force=body.force,
         reason=body.reason,
     )

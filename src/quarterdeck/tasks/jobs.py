@@ -7,6 +7,7 @@ from datetime import datetime
 from quarterdeck.hosts.models import HostRecord
 from quarterdeck.protocol.orders import Order
 from quarterdeck.protocol.tasks import Task
+from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.states import RunState
 
 
@@ -36,6 +37,7 @@ class Job:
     intent_id: str
     timeout_seconds: int
     created_at: datetime
+    options: RunOptions = RunOptions()
     started_at: datetime | None = None
     ended: Mapping[RunState, int] = field(default_factory=dict)
     """How many more hosts of the run had ended before it was taken up again."""

@@ -34,6 +34,7 @@ class Run(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     timeout_seconds: Mapped[int]
+    options: Mapped[dict[str, Any]] = mapped_column(JSON, server_default="{}")  # Any: RunOptions as stored
     forced_reason: Mapped[str | None] = mapped_column(String(500))
     duplicate_of: Mapped[str | None] = mapped_column(String(26))
     request_id: Mapped[str] = mapped_column(String(64))
@@ -75,9 +76,28 @@ class RunHost(Base):
     gone: Mapped[bool | None]
     details: Mapped[dict[str, Any]] = mapped_column(JSON)  # Any: facts of one kind of task
     order: Mapped[dict[str, Any] | None] = mapped_column("worker_order", JSON)  # Any: an order as sent
+    remote: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # Any: where a kept command lies on its host
+    out_hash: Mapped[str] = mapped_column(String(64), server_default="")
+    err_hash: Mapped[str] = mapped_column(String(64), server_default="")
+    """Of each stream once it has ended: equal output of many hosts is shown once."""
 
     __table_args__ = (
         Index("ix_run_hosts_name_run_id", "name", "run_id"),
         Index("ix_run_hosts_fingerprint_host_id_run_id", "fingerprint", "host_id", "run_id"),
         Index("ix_run_hosts_fingerprint_state_run_id", "fingerprint", "state", "run_id"),
     )
+
+
+class IdempotencyKey(Base):
+    """A key that a program sent with the start of a run; sent again, it is answered with that run."""
+
+    __tablename__ = "idempotency_keys"
+
+    owner: Mapped[str] = mapped_column(String(160), primary_key=True)
+    """Who sent it: another one's equal key is another key."""
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    body_hash: Mapped[str] = mapped_column(String(64))
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)

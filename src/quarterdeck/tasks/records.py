@@ -12,6 +12,7 @@ from quarterdeck.core.db import Database
 from quarterdeck.core.errors import NotFound
 from quarterdeck.protocol.tasks import BuiltinTask, CallTask, CommandTask, Task
 from quarterdeck.tasks.models import Run, RunHost
+from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.states import RunState
 
 PAGE_SIZE: Final = 50
@@ -36,6 +37,7 @@ class RunRecord:
     started_at: datetime | None
     finished_at: datetime | None
     timeout_seconds: int
+    options: RunOptions
     forced_reason: str | None
     duplicate_of: str | None
     request_id: str
@@ -62,6 +64,8 @@ class RunHostRecord:
     err_bytes: int
     gone: bool | None
     details: Mapping[str, Any]  # Any: facts of one kind of task
+    out_hash: str
+    err_hash: str
 
     @property
     def is_over(self) -> bool:
@@ -234,6 +238,7 @@ def record_of(row: Run) -> RunRecord:
         started_at=row.started_at,
         finished_at=row.finished_at,
         timeout_seconds=row.timeout_seconds,
+        options=msgspec.convert(row.options, RunOptions),
         forced_reason=row.forced_reason,
         duplicate_of=row.duplicate_of,
         request_id=row.request_id,
@@ -255,4 +260,6 @@ def _host_record(row: RunHost) -> RunHostRecord:
         err_bytes=row.err_bytes,
         gone=row.gone,
         details=row.details,
+        out_hash=row.out_hash,
+        err_hash=row.err_hash,
     )

@@ -17,6 +17,7 @@ from quarterdeck.protocol.orders import Order
 from quarterdeck.protocol.tasks import Task
 from quarterdeck.tasks.jobs import Job, JobHost
 from quarterdeck.tasks.models import Run, RunHost
+from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.output import OutputStore
 from quarterdeck.tasks.states import RunState, overall
 
@@ -108,6 +109,7 @@ def _job(
         intent_id=run.intent_id,
         timeout_seconds=run.timeout_seconds,
         created_at=run.created_at,
+        options=msgspec.convert(run.options, RunOptions),
         started_at=run.started_at,
         ended=dict(ended),
     )

@@ -114,6 +114,7 @@ class Runs:
                 task=wanted.task,
                 hosts=hosts,
                 timeout_seconds=wanted.timeout_seconds or self._settings.run_timeout_seconds,
+                options=wanted.options,
                 created_at=self._clock.now(),
                 request_id=request_id.get(),
                 forced_reason=wanted.reason.strip() if wanted.force else None,
