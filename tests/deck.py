@@ -39,6 +39,8 @@ def wait_until(ready: Callable[[], bool], what: str, seconds: float = 15) -> Non
 class Deck:
     """Starts, talks to, kills and restarts one installation in one home folder."""
 
+    verb = "up"
+
     def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
         self.port, self.worker_port = free_port(), free_port()
@@ -61,7 +63,7 @@ class Deck:
     def start(self) -> Self:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "quarterdeck", "up"],
+                [BIN / "quarterdeck", self.verb],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -69,6 +71,10 @@ class Deck:
             )
         wait_until(self.is_ready, f"the node to start; its log is {self.log_path}", 60)
         return self
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def is_ready(self) -> bool:
         assert self.process is not None
