@@ -153,9 +153,9 @@ class Client(threading.Thread):
     def _start(self) -> None:
         chance, book = self._chance, self._book
         hosts = chance.sample(self._place.host_names, chance.choice((1, 1, 2, 3, 5)))
-        wanted = Wanted(f"chaos-{secrets.token_hex(8)}", hosts, chance.choice((1, 5, 40, 150)))
+        wanted = Wanted(f"chaos-{secrets.token_hex(8)}", hosts, chance.choice((1, 5, 20, 40)))
         book.wanted[wanted.token] = wanted
-        task = {"kind": "command", "command": book.command(wanted, chance.choice((0.0, 0.01, 0.03)))}
+        task = {"kind": "command", "command": book.command(wanted, chance.choice((0.0, 0.05, 0.2)))}
         answer = self._http.post("/api/v1/runs", json={"task": task, "hosts": hosts})
         assert answer.status_code in (201, 503), answer.text
         if answer.status_code == 201:

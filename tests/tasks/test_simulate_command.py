@@ -64,13 +64,13 @@ def test_command_starts_a_fleet_that_openssh_can_use_and_ends_cleanly(tmp_path: 
 
 def test_command_adds_to_a_home_and_removes(tmp_path: Path) -> None:
     home = Deck(tmp_path / "home")
-    fleet = Simulate(home.home, "--hosts", "3", "--add")
+    fleet = Simulate(home.home, "--hosts", "2", "--workers", "1", "--add")
     wait_until(fleet.answers, "the fleet to answer", 30)
     listed = home.cli("host", "list", "--tag", TAG).stdout
     status, said = fleet.end()
     assert status == 0
     assert "3 new hosts" in said
-    assert [line.split()[0] for line in listed.splitlines()] == ["sim-0001", "sim-0002", "sim-0003"]
+    assert [line.split()[0] for line in listed.splitlines()] == ["sim-0001", "sim-0002", "sim-worker-0001"]
     assert home.cli("simulate", "--remove").stdout == "3 simulated hosts are removed from the list.\n"
     assert home.cli("host", "list", "--tag", TAG).stdout == ""
 

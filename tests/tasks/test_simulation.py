@@ -1,9 +1,5 @@
 """A simulated fleet, driven by a real master over real sockets."""
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -18,60 +14,13 @@ from quarterdeck.tasks.simulation.registration import TAG, add_fleet, remove_fle
 from quarterdeck.tasks.simulation.simulator import Plan, Simulator
 from quarterdeck.tasks.simulation.timing import MaxStartups
 from quarterdeck.tasks.states import RunState
-from tests.deck import free_port, wait_until
+from tests.deck import wait_until
 from tests.sshd import make_key, openssh
 from tests.tasks.conftest import ADA, Node, StartNode
+from tests.tasks.simulated_fleet import StartFleet, names_of
+from tests.tasks.simulated_fleet import fleet as fleet
 
 DF = b"Filesystem      Size  Used Avail Use% Mounted on\n/dev/vda1        50G  20G   28G  42% /\n"
-
-
-@dataclass
-class Fleet:
-    """A fleet that answers, in a loop of its own."""
-
-    simulator: Simulator
-    loop: asyncio.AbstractEventLoop
-    stopped: asyncio.Event
-    thread: threading.Thread
-
-    def names(self, *manners: Manner) -> set[str]:
-        return {host.name for host in self.simulator.hosts if host.manner in manners}
-
-    def end(self) -> None:
-        self.loop.call_soon_threadsafe(self.stopped.set)
-        self.thread.join(10)
-
-
-StartFleet = Callable[..., Fleet]
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[StartFleet]:
-    """Start fleets that end with the test: ``fleet(50, shares=Shares(failing=10))``."""
-    fleets: list[Fleet] = []
-
-    def start(hosts: int, **more: object) -> Fleet:
-        plan = Plan(hosts=hosts, port=free_port(), **more)  # type: ignore[arg-type]  # members of a plan
-        started = start_fleet(Simulator.of(plan, fleet_keys(tmp_path / "simulation")))
-        fleets.append(started)
-        return started
-
-    yield start
-    for each in fleets:
-        each.end()
-
-
-def start_fleet(simulator: Simulator) -> Fleet:
-    simulator.listen()
-    loop, stopped = asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=run_loop, args=(loop, simulator.serve(stopped)))
-    thread.start()
-    return Fleet(simulator, loop, stopped, thread)
-
-
-def run_loop(loop: asyncio.AbstractEventLoop, work: object) -> None:
-    loop.run_until_complete(work)  # type: ignore[arg-type]  # a coroutine
-    loop.close()
 
 
 def states(node: Node, run_id: str) -> dict[str, RunState]:
@@ -80,19 +29,14 @@ def states(node: Node, run_id: str) -> dict[str, RunState]:
 
 def run_all(node: Node, command: str) -> str:
     """Run a command on the whole fleet and return the run's id."""
-    names = [host.name for host in node.parts.hosts.list_hosts(tags=(TAG,))]
-    return node.run(command, *names).id
-
-
-def add(node: Node, fleet: Fleet) -> None:
-    add_fleet(node.parts.hosts, ADA, fleet.simulator.drafts)
+    return node.run(command, *names_of(node)).id
 
 
 # --- runs over the fleet ---
 
 
 def test_fifty_hosts_answer_exactly(node: Node, fleet: StartFleet) -> None:
-    add(node, fleet(50))
+    fleet(50).add_to(node)
     run_id = run_all(node, "df -h /; hostname")
     outputs = {name: node.output(run_id, name) for name in states(node, run_id)}
     assert outputs == {f"sim-{number:04}": DF + f"sim-{number:04}\n".encode() for number in range(1, 51)}
@@ -101,7 +45,7 @@ def test_fifty_hosts_answer_exactly(node: Node, fleet: StartFleet) -> None:
 
 def test_shares_are_kept_exactly_and_by_the_seed(node: Node, fleet: StartFleet) -> None:
     fifty = fleet(50, shares=Shares(failing=10, differing=6), seed=7)
-    add(node, fifty)
+    fifty.add_to(node)
     run_id = run_all(node, "df -h /")
     failed = {name for name, state in states(node, run_id).items() if state is RunState.FAILED}
     differing = {name for name in states(node, run_id) if node.output(run_id, name) != DF}
@@ -113,7 +57,7 @@ def test_shares_are_kept_exactly_and_by_the_seed(node: Node, fleet: StartFleet) 
 def test_refusing_hosts_are_told_plainly(start: StartNode, fleet: StartFleet) -> None:
     node = start(ssh_connect_seconds=2)
     fifty = fleet(4, shares=Shares(refusing=50))
-    add(node, fifty)
+    fifty.add_to(node)
     run_id = run_all(node, "uptime")
     messages = {host.name: host.message for host in node.parts.runs.list_hosts(run_id) if host.message}
     assert messages.keys() == fifty.names(Manner.REFUSING, Manner.DROPPING)
@@ -123,8 +67,8 @@ def test_refusing_hosts_are_told_plainly(start: StartNode, fleet: StartFleet) ->
 
 
 def test_cancel_is_proved_on_every_host(node: Node, fleet: StartFleet) -> None:
-    add(node, fleet(20))
-    names = [host.name for host in node.parts.hosts.list_hosts(tags=(TAG,))]
+    fleet(20).add_to(node)
+    names = names_of(node)
     run = node.start("echo begun; sleep 300", *names)
     wait_until(lambda: all(node.output(run.id, name) == b"begun\n" for name in names), "all to begin", 30)
     node.parts.runs.cancel_run(ADA, run.id)
@@ -135,19 +79,19 @@ def test_cancel_is_proved_on_every_host(node: Node, fleet: StartFleet) -> None:
 
 
 def test_long_output_comes_whole(node: Node, fleet: StartFleet) -> None:
-    add(node, fleet(1))
+    fleet(1).add_to(node)
     run = node.run("seq 1 42000", "sim-0001")
     assert node.output(run.id, "sim-0001") == b"".join(b"%d\n" % number for number in range(1, 42_001))
 
 
 def test_dropped_connections_never_make_a_host_down(node: Node, fleet: StartFleet) -> None:
-    add(node, fleet(1, latency_milliseconds=40, max_startups=MaxStartups(1, 60, 3)))
+    fleet(1, latency_milliseconds=40, max_startups=MaxStartups(1, 60, 3)).add_to(node)
     runs = [node.start(f"echo {number}", "sim-0001") for number in range(40)]
     assert {node.end_of(run.id).state for run in runs} == {RunState.SUCCEEDED}
 
 
 def test_nothing_of_the_real_machine_is_run(node: Node, fleet: StartFleet, tmp_path: Path) -> None:
-    add(node, fleet(1))
+    fleet(1).add_to(node)
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     for command in (f"touch {tmp_path}/ran", f"echo x > {tmp_path}/ran", "echo $(id)", "cat /etc/passwd"):
         run = node.run(command, "sim-0001")
@@ -169,7 +113,7 @@ def test_who_has_another_key_is_not_let_in(fleet: StartFleet, tmp_path: Path) ->
 
 
 def test_hosts_are_listed_with_their_keys_in_one_import(node: Node, fleet: StartFleet) -> None:
-    add(node, fleet(50))
+    fleet(50).add_to(node)
     hosts = node.parts.hosts.list_hosts(tags=(TAG,))
     assert len(hosts) == 50
     assert {host.key_state for host in hosts} == {KeyState.PINNED}
@@ -207,7 +151,7 @@ def test_hosts_of_ones_own_are_never_touched(node: Node, fleet: StartFleet) -> N
 def test_place_in_use_is_told(fleet: StartFleet, tmp_path: Path) -> None:
     first = fleet(2).simulator
     keys = fleet_keys(tmp_path / "simulation")
-    second = Simulator.of(Plan(hosts=2, port=first.hosts[0].port), keys)
+    second = Simulator(Plan(hosts=2, port=first.hosts[0].port), keys)
     with pytest.raises(Busy, match="choose another --port"):
         second.listen()
 

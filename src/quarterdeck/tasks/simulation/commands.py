@@ -54,11 +54,14 @@ class _Startups(click.ParamType[MaxStartups]):
     "--hosts", "count", type=click.IntRange(0, MOST_HOSTS), default=100, show_default=True, help="SSH hosts."
 )
 @click.option(
+    "--workers", type=click.IntRange(0, MOST_HOSTS), default=0, show_default=True, help="Workers beside them."
+)
+@click.option(
     "--port",
     type=click.IntRange(1024, 60_000),
     default=2222,
     show_default=True,
-    help="Where they listen, on 127.77.0.1 and the addresses after it.",
+    help="Where they listen: SSH hosts from 127.77.0.1 on, workers from 127.78.0.1 on.",
 )
 @click.option(
     "--latency",
@@ -86,7 +89,7 @@ class _Startups(click.ParamType[MaxStartups]):
 @click.option("--remove", is_flag=True, help="Take all simulated hosts out of the list, and end.")
 @click.pass_obj
 def simulate(node: Node, /, *, add: bool, remove: bool, **options: Any) -> None:  # Any: what click read
-    """Start a fleet of SSH hosts that are not there, on this machine's loopback; Ctrl-C ends it.
+    """Start a fleet of hosts that are not there, on this machine's loopback; Ctrl-C ends it.
 
     \b
     quarterdeck simulate --hosts 1000 --latency 20 --failing 3 --refusing 2 --add
@@ -103,7 +106,7 @@ def simulate(node: Node, /, *, add: bool, remove: bool, **options: Any) -> None:
         click.echo(f"{removed:,} simulated hosts are removed from the list.")
         return
     allow_many_files()
-    fleet = Simulator.of(_plan(**options), fleet_keys(node.settings.home / "simulation"))
+    fleet = Simulator(_plan(**options), fleet_keys(node.settings.home / "simulation"))
     fleet.listen()
     _tell(fleet)
     if add:
@@ -118,6 +121,7 @@ def simulate(node: Node, /, *, add: bool, remove: bool, **options: Any) -> None:
 def _plan(
     *,
     count: int,
+    workers: int,
     port: int,
     latency: float,
     failing: float,
@@ -129,6 +133,7 @@ def _plan(
 ) -> Plan:
     return Plan(
         hosts=count,
+        workers=workers,
         port=port,
         seed=seed,
         latency_milliseconds=latency,
@@ -139,11 +144,13 @@ def _plan(
 
 def _tell(fleet: Simulator) -> None:
     """Say what there is and how to use it."""
-    hosts = fleet.hosts
-    click.echo(f"{len(hosts):,} simulated SSH hosts: {tally(hosts)}")
-    if well := next((host for host in hosts if host.manner is Manner.WELL), None):
-        first, last = hosts[0], hosts[-1]
-        click.echo(f"where      {_place(first)} to {_place(last)}, on this machine's loopback only")
+    for hosts, what in ((fleet.hosts, "SSH hosts"), (fleet.workers, "workers")):
+        if hosts:
+            click.echo(f"{len(hosts):,} simulated {what}: {tally(hosts)}")
+            click.echo(
+                f"where      {_place(hosts[0])} to {_place(hosts[-1])}, on this machine's loopback only"
+            )
+    if well := next((host for host in fleet.hosts if host.manner is Manner.WELL), None):
         login = f"-p {well.port} {registration.USERNAME}@{well.address}"
         click.echo(f"by hand    ssh -i {fleet.keys.client_file} {login} uptime")
     click.echo(f"commands   {known_commands()}")

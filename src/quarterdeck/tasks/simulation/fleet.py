@@ -12,6 +12,8 @@ from typing import Final
 from quarterdeck.core.errors import Invalid
 
 MOST_HOSTS: Final = 5_000
+PREFIX: Final = "sim-"
+"""How every name begins."""
 _BY_BLOCK: Final = 250
 _SSH_NET: Final = "127.77"
 _WORKER_NET: Final = "127.78"
@@ -91,7 +93,7 @@ def places_from(port: int) -> Places:
 def ssh_hosts(count: int, places: Places, shares: Shares, seed: int) -> list[SimulatedHost]:
     """Return the SSH hosts of a fleet."""
     return [
-        SimulatedHost(f"sim-{number + 1:04}", *places.ssh(number), manner, number)
+        SimulatedHost(f"{PREFIX}{number + 1:04}", *places.ssh(number), manner, number)
         for number, manner in enumerate(_manners(count, shares, random.Random(f"{seed}/ssh")))  # noqa: S311 - no secret
     ]
 
@@ -99,7 +101,7 @@ def ssh_hosts(count: int, places: Places, shares: Shares, seed: int) -> list[Sim
 def workers(count: int, places: Places, shares: Shares, seed: int, *, behind: int) -> list[SimulatedHost]:
     """Return the workers of a fleet."""
     return [
-        SimulatedHost(f"sim-worker-{number + 1:04}", *places.worker(number, behind), manner, number)
+        SimulatedHost(f"{PREFIX}worker-{number + 1:04}", *places.worker(number, behind), manner, number)
         for number, manner in enumerate(_manners(count, shares, random.Random(f"{seed}/worker")))  # noqa: S311
     ]
 

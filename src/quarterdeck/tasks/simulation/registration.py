@@ -10,7 +10,7 @@ from quarterdeck.hosts.addresses import is_loopback
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind, HostRecord
 from quarterdeck.hosts.service import Hosts
-from quarterdeck.tasks.simulation.fleet import SimulatedHost
+from quarterdeck.tasks.simulation.fleet import PREFIX, SimulatedHost
 from quarterdeck.tasks.simulation.keys import FleetKeys
 
 TAG: Final = "simulated"
@@ -86,8 +86,8 @@ def remove_fleet(hosts: Hosts, actor: Actor) -> int:
 
 
 def _is_simulated(host: HostRecord) -> bool:
-    """Tell whether a host is one of ours: a tag alone is anybody's to give."""
-    return TAG in host.tags and host.kind is not HostKind.MASTER and is_loopback(host.address)
+    """Tell whether a host is one of a fleet: a tag alone is anybody's to give."""
+    return TAG in host.tags and host.name.startswith(PREFIX) and is_loopback(host.address)
 
 
 def _is_same(hosts: Hosts, draft: HostDraft, host: HostRecord) -> bool:

@@ -18,11 +18,11 @@ from quarterdeck.tasks.simulation.answers import Err, Exit, Out, Pause, Step, st
 from quarterdeck.tasks.simulation.fleet import Manner, SimulatedHost
 from quarterdeck.tasks.simulation.keys import FleetKeys
 from quarterdeck.tasks.simulation.lines import Ending, Plain, Running, read_line
+from quarterdeck.tasks.simulation.sockets import listening_sockets
 from quarterdeck.tasks.simulation.timing import Latency, MaxStartups
 
 _BANNER: Final = "Quarterdeck_simulation"
 _SIGN_IN_SECONDS: Final = 60
-_BACKLOG: Final = 128
 _FIRST_GROUP: Final = 1_000
 _TERMINATED: Final = "TERM"
 
@@ -51,12 +51,7 @@ class SimulatedSsh:
 
     def listen(self) -> None:
         """Take the place of every host that does not refuse; raises OSError, and then has none of them."""
-        try:
-            for served in self._served:
-                self._sockets.append(listening_socket(served.host.address, served.host.port))
-        except OSError:
-            self._close_sockets()
-            raise
+        self._sockets = listening_sockets(served.host for served in self._served)
 
     async def serve(self) -> None:
         """Answer from now on."""
@@ -89,7 +84,9 @@ class SimulatedSsh:
         for served in self._served:
             served.cut()
         await asyncio.sleep(0)
-        self._close_sockets()
+        for taken in self._sockets:
+            taken.close()
+        self._sockets.clear()
 
     async def _accept(
         self,
@@ -103,25 +100,6 @@ class SimulatedSsh:
             options=options[served.host.number % len(options)],
             server_factory=lambda: _Server(served),
         )
-
-    def _close_sockets(self) -> None:
-        for taken in self._sockets:
-            taken.close()
-        self._sockets.clear()
-
-
-def listening_socket(address: str, port: int) -> socket.socket:
-    """Listen on a loopback address, and nowhere else; raises OSError."""
-    taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind((address, port))
-        taken.listen(_BACKLOG)
-        taken.setblocking(False)
-    except OSError:
-        taken.close()
-        raise
-    return taken
 
 
 class ServedHost:
