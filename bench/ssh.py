@@ -8,8 +8,8 @@ with it, since each call of it pays that). Cold means that connections are made,
 there. Host keys are verified, except by parallel-ssh, which does not do so unless told.
 
 Then the same hosts, all at once, while each sshd has the MaxStartups that it comes with (10:30:100) and
-so drops connections: none may be told as failed. And 1,000 sessions at once on the hosts of
-``quarterdeck simulate``: the memory that they add to the process.
+so drops connections: none may be told as failed. And 1,000 sessions at once in a master, on the hosts of
+``quarterdeck simulate``: the memory that they add to it, and how soon all are cancelled and proved gone.
 """
 
 import argparse
@@ -24,13 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.ssh_figures import AT_ONCE, COMMAND, Fleet, medians
-from quarterdeck.tasks.simulation.fleet import Places, Shares, ssh_hosts
-from quarterdeck.tasks.simulation.keys import fleet_keys
-from tests.deck import BIN, wait_until
-from tests.sshd import SshServer, answers, free_port, make_keys, missing_sshd, open_folder
+from bench.ssh_sessions import sessions_held
+from tests.sshd import SshServer, free_port, make_keys, missing_sshd, open_folder
 
 ADDRESSES_A_SERVER = 16
-SESSIONS = 1_000
 BUDGETS = {"cold_cpu_ms": 4.0, "warm_cpu_ms": 0.5, "sessions_megabytes_more": 150.0, "failed_by_startups": 0}
 RIVALS = ("paramiko", "parallel-ssh", "pyinfra")
 
@@ -63,25 +60,6 @@ def _fleet(folder: Path, servers: list[SshServer], port: int) -> Fleet:
     known_hosts = folder / "known_hosts"
     known_hosts.write_text("".join(f"[{address}]:{port} {line}\n" for address, line in host_keys.items()))
     return Fleet(list(host_keys), port, host_keys, str(folder / "keys/good"), str(known_hosts))
-
-
-@contextlib.contextmanager
-def simulated_fleet(hosts: int) -> Iterator[Fleet]:
-    """Yield the hosts of `quarterdeck simulate`, in a process of its own."""
-    with open_folder() as folder:
-        port = free_port()
-        command = [BIN / "quarterdeck", "--home", folder, "simulate"]
-        command += ["--hosts", str(hosts), "--port", str(port)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            places = [host.address for host in ssh_hosts(hosts, Places(port), Shares(), 1)]
-            wait_until(lambda: answers(places[-1], port), "the simulated fleet to answer", 60)
-            keys = fleet_keys(folder / "simulation")
-            host_keys = {address: keys.line_of(number) for number, address in enumerate(places)}
-            yield Fleet(places, port, host_keys, str(keys.client_file), os.devnull)
-        finally:
-            process.terminate()
-            process.wait(20)
 
 
 def dropped_by(fleet: Fleet) -> int:
@@ -122,8 +100,7 @@ def benchmark(hosts: int, rounds: int, *, with_ansible: bool) -> dict[str, Any]:
     results = against_others(hosts, rounds, with_ansible=with_ansible)
     with fleet_of(hosts, MaxStartups="10:30:100", LogLevel="VERBOSE") as fleet:
         startups = in_own_process("bench.ssh_own", "startups", fleet) | {"dropped": dropped_by(fleet)}
-    with simulated_fleet(SESSIONS) as fleet:
-        sessions = in_own_process("bench.ssh_own", "sessions", fleet)
+    sessions = sessions_held()
     ours = results["quarterdeck"] | {
         "sessions_megabytes_more": sessions["megabytes_more"],
         "failed_by_startups": startups["failed"],

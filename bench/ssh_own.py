@@ -1,11 +1,10 @@
 """Quarterdeck's own side of the SSH measurement, in a process of its own: ``python -m bench.ssh_own WHAT``.
 
 ``runs`` times the command cold and warm; ``startups`` counts the hosts that fail when their sshd drops
-connections; ``sessions`` holds a session on every host at once and reads the memory that this takes.
+connections.
 """
 
 import asyncio
-import gc
 import json
 import sys
 import time
@@ -14,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import uvloop
 
 from bench.ssh_figures import AT_ONCE, COMMAND, WARM_ROUNDS, Fleet, Stopwatch, medians
@@ -24,23 +22,18 @@ from quarterdeck.hosts.ssh import SshPool, SshTarget
 from quarterdeck.tasks.executor import Stream
 from quarterdeck.tasks.ssh import SshExecution
 
-_HOLD_SECONDS = 600
-_BEGIN_SECONDS = 300
-
 
 class Kept:
     """A sink that keeps what comes."""
 
     def __init__(self) -> None:
         self.output = b""
-        self.began = asyncio.Event()
 
     async def started(self) -> None:
         pass
 
     async def write(self, stream: Stream, data: bytes) -> None:
         self.output += data
-        self.began.set()
 
 
 def targets_of(fleet: Fleet, connect_seconds: float) -> list[SshTarget]:
@@ -96,35 +89,9 @@ async def startups(fleet: Fleet, pool: SshPool) -> dict[str, Any]:
     return {"hosts": len(fleet.addresses), "failed": failed, "wall_s": round(time.perf_counter() - began, 3)}
 
 
-async def sessions(fleet: Fleet, pool: SshPool) -> dict[str, Any]:
-    """Hold a session on each host at once; memory is this process's own (USS), before and while they run."""
-    first, *others = targets_of(fleet, 60)
-    await SshExecution(pool, first, COMMAND).run(Kept())
-    gc.collect()
-    before, began = psutil.Process().memory_full_info().uss, time.perf_counter()
-    sinks = [Kept() for _ in others]
-    held = [
-        asyncio.ensure_future(SshExecution(pool, target, f"echo begun; sleep {_HOLD_SECONDS}").run(sink))
-        for target, sink in zip(others, sinks, strict=True)
-    ]
-    async with asyncio.timeout(_BEGIN_SECONDS):
-        await asyncio.gather(*(sink.began.wait() for sink in sinks))
-    seconds, after = time.perf_counter() - began, psutil.Process().memory_full_info().uss
-    running = sum(not task.done() for task in held)
-    for task in held:
-        task.cancel()
-    await asyncio.gather(*held, return_exceptions=True)
-    return {
-        "at_once": running + 1,
-        "megabytes_more": round((after - before) / 1_000_000, 1),
-        "seconds_until_all_run": round(seconds, 2),
-    }
-
-
 MEASURED: dict[str, Callable[[Fleet, SshPool], Awaitable[dict[str, Any]]]] = {
     "runs": runs,
     "startups": startups,
-    "sessions": sessions,
 }
 
 

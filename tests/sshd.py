@@ -178,7 +178,7 @@ class SshServer:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 10
         while self.process.poll() is None and time.monotonic() < deadline:
-            if all(answers(address, port) for address in self.addresses):
+            if all(_answers(address, port) for address in self.addresses):
                 return True
             time.sleep(0.01)
         self.stop()
@@ -208,8 +208,7 @@ def _name(process: psutil.Process) -> str:
         return ""
 
 
-def answers(address: str, port: int) -> bool:
-    """Tell whether an SSH server answers there."""
+def _answers(address: str, port: int) -> bool:
     try:
         with socket.create_connection((address, port), timeout=1) as connection:
             return connection.recv(4) == b"SSH-"

@@ -54,6 +54,7 @@ def test_command_starts_a_fleet_that_openssh_can_use_and_ends_cleanly(tmp_path: 
     done = openssh(key, "127.77.0.9", fleet.port, "hostname; uname -a")
     status, said = fleet.end()
     assert done.stdout.splitlines()[0] == "sim-0009"
+    assert {path.stat().st_mode & 0o777 for path in (key.parents[1], key.parent)} == {0o700}
     assert listens == {f"127.77.0.{number}" for number in range(1, 13)}
     assert status == 0
     assert "12 simulated SSH hosts: 12 well" in said

@@ -9,6 +9,7 @@ import uvloop
 
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.config import Settings
+from quarterdeck.core.security import private_directory
 from quarterdeck.core.serve import allow_many_files
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.tasks.simulation import registration
@@ -106,7 +107,7 @@ def simulate(node: Node, /, *, add: bool, remove: bool, **options: Any) -> None:
         click.echo(f"{removed:,} simulated hosts are removed from the list.")
         return
     allow_many_files()
-    fleet = Simulator(_plan(**options), fleet_keys(node.settings.home / "simulation"))
+    fleet = Simulator(_plan(**options), fleet_keys(private_directory(node.settings.home) / "simulation"))
     fleet.listen()
     _tell(fleet)
     if add:
