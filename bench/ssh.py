@@ -106,6 +106,7 @@ def benchmark(hosts: int, rounds: int, *, with_ansible: bool) -> dict[str, Any]:
         "failed_by_startups": startups["failed"],
     }
     fastest = min(figures["cold_wall_s"] for tool, figures in results.items() if tool != "quarterdeck")
+    alone = {"ansible_raw": results.pop("ansible raw")} if with_ansible else {}
     names = ("asyncssh", "paramiko", "parallel-ssh", "pyinfra", "ansible-core")
     return {
         "command": COMMAND,
@@ -115,6 +116,7 @@ def benchmark(hosts: int, rounds: int, *, with_ansible: bool) -> dict[str, Any]:
         "load_average": load,
         "versions": {name: version(name) for name in names},
         "results": results,
+        **alone,
         "startups_10_30_100": startups,
         "sessions_held": sessions,
         "budgets": BUDGETS,
