@@ -9,7 +9,7 @@ from quarterdeck.tasks.simulation.answers import Err, Exit, Out, Pause, steps_of
 from quarterdeck.tasks.simulation.fleet import Manner, Places, Shares, SimulatedHost, ssh_hosts
 from quarterdeck.tasks.simulation.lines import Ending, Plain, Running, read_line
 from quarterdeck.tasks.simulation.timing import MaxStartups
-from quarterdeck.tasks.ssh_shell import ending_line, running_line
+from quarterdeck.tasks.ssh_shell import Marker, running_line
 
 HOST = SimulatedHost("sim-0001", "127.77.0.1", 2222, Manner.WELL, 0)
 
@@ -39,11 +39,20 @@ def test_more_than_all_hosts_is_refused() -> None:
 )
 def test_lines_of_quarterdeck_are_read_as_a_shell_would(command: str) -> None:
     assert read_line(running_line("m" * 32, command)) == Running("m" * 32, command)
-    assert read_line(ending_line("m" * 32, 812, 5)) == Ending("m" * 32)
-    assert read_line(ending_line("m" * 32, None, 5)) == Ending("m" * 32)
 
 
-@pytest.mark.parametrize("line", ["", "df -h /", "exec sh -c 'rm -rf /' sh a b </dev/null", "echo 'open"])
+def test_group_is_told_as_quarterdeck_reads_it() -> None:
+    marker = Marker("m" * 32)
+    assert marker.feed(Running("m" * 32, "true").told(1234) + b"an error\n") == b"an error\n"
+    assert marker.group == 1234
+
+
+def test_other_scripts_are_about_a_mark() -> None:
+    line = "exec sh -c 'mark=$1 group=$2; kill …' sh the-mark 812 5 </dev/null"
+    assert read_line(line) == Ending("the-mark", line)
+
+
+@pytest.mark.parametrize("line", ["", "df -h /", "exec sh -c uptime", "echo 'open"])
 def test_other_lines_are_plain(line: str) -> None:
     assert read_line(line) == Plain(line)
 

@@ -24,6 +24,7 @@ from quarterdeck.tasks.simulation.timing import Latency, MaxStartups
 _BANNER: Final = "Quarterdeck_simulation"
 _SIGN_IN_SECONDS: Final = 60
 _FIRST_GROUP: Final = 1_000
+_MOST_MARKS: Final = 200
 _TERMINATED: Final = "TERM"
 
 
@@ -110,7 +111,8 @@ class ServedHost:
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self.waiting = 0
         """How many connections have not signed in yet."""
-        self.running: dict[str, asyncio.Task[None]] = {}
+        self.marks: dict[str, asyncio.Task[None] | None] = {}
+        """The marks of the commands of late, with the task of those that run."""
 
     def takes_one_more(self) -> bool:
         """Decide about a new connection, as sshd does by its MaxStartups."""
@@ -118,6 +120,13 @@ class ServedHost:
             return False
         limit = self.fleet.max_startups
         return limit is None or self.fleet.chance.uniform(0, 100) >= limit.percent_dropped(self.waiting)
+
+    def note(self, mark: str, work: asyncio.Task[None] | None) -> None:
+        """Note that a command runs, or that it has ended."""
+        self.marks[mark] = work
+        if work and len(self.marks) > _MOST_MARKS:
+            ended = (each for each, task in self.marks.items() if task is None)
+            self.marks.pop(next(ended, ""), None)
 
     def cut(self) -> None:
         for connection in list(self.connections):
@@ -205,30 +214,28 @@ class _Session(asyncssh.SSHServerSession[bytes]):
     async def _answer(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
         try:
             match read_line(self._line):
-                case Running(mark, command):
-                    await self._run(channel, mark, command)
-                case Ending(mark):
+                case Running() as running:
+                    await self._run(channel, running)
+                case Ending(mark) if mark in self._served.marks:
                     await self._end(channel, mark)
-                case Plain(command):
+                case Ending(line=command) | Plain(command):
                     await self._perform(channel, command)
         except asyncio.CancelledError:
             channel.exit_with_signal(_TERMINATED)
         except OSError:
             channel.abort()  # the client closed the channel in the middle of it
 
-    async def _run(self, channel: asyncssh.SSHServerChannel[bytes], mark: str, command: str) -> None:
-        channel.write_stderr(f"{mark} {next(self._served.fleet.groups)}\n".encode())
-        work = asyncio.current_task()
-        if work:
-            self._served.running[mark] = work
+    async def _run(self, channel: asyncssh.SSHServerChannel[bytes], running: Running) -> None:
+        channel.write_stderr(running.told(next(self._served.fleet.groups)))
+        self._served.note(running.mark, asyncio.current_task())
         try:
-            await self._perform(channel, command)
+            await self._perform(channel, running.command)
         finally:
-            self._served.running.pop(mark, None)
+            self._served.note(running.mark, None)
 
     async def _end(self, channel: asyncssh.SSHServerChannel[bytes], mark: str) -> None:
         await asyncio.sleep(self._served.fleet.latency.network_seconds())
-        if work := self._served.running.get(mark):
+        if work := self._served.marks.get(mark):
             work.cancel()
             await asyncio.wait({work})
         channel.write(b"gone\n")
