@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -21,10 +22,12 @@ PASSWORD = "correct horse battery"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port below those of outgoing connections, one of which could have it before a restart."""
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 15) -> None:
@@ -38,6 +41,8 @@ def wait_until(ready: Callable[[], bool], what: str, seconds: float = 15) -> Non
 
 class Deck:
     """Starts, talks to, kills and restarts one installation in one home folder."""
+
+    verb = "up"
 
     def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
@@ -61,7 +66,7 @@ class Deck:
     def start(self) -> Self:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "quarterdeck", "up"],
+                [BIN / "quarterdeck", self.verb],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -69,6 +74,10 @@ class Deck:
             )
         wait_until(self.is_ready, f"the node to start; its log is {self.log_path}", 60)
         return self
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def is_ready(self) -> bool:
         assert self.process is not None

@@ -70,6 +70,23 @@ def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> str:
     return path.read_text()
 
 
+def openssh(key: Path, address: str, port: int, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with OpenSSH's own client and this key alone, taking any host key."""
+    return subprocess.run(
+        [
+            "ssh",
+            *("-F", "none", "-i", str(key), "-p", str(port)),
+            *("-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+            *(f"{ROOT}@{address}", command),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def run(*command: str, **options: Any) -> str:  # Any: options of subprocess.run
     done = subprocess.run(command, check=True, capture_output=True, text=True, **options)
     return str(done.stdout)

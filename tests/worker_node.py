@@ -66,6 +66,10 @@ class WorkerNode:
         wait_until(self.is_alive, f"the worker to start; its log:\n{self.log()[-3000:]}")
         return self
 
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def is_alive(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log()
@@ -86,6 +90,11 @@ class WorkerNode:
         """Let it hold its port and answer nobody, until it is killed."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after ``halt``."""
+        if self.is_running and self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         assert self.process is not None

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "person": ("quarterdeck.access.commands:person", "People and their roles."),
     "run": ("quarterdeck.tasks.commands:run", "Run a command or a built-in task on hosts."),
     "runs": ("quarterdeck.tasks.commands:runs", "List, read and cancel runs."),
+    "simulate": ("quarterdeck.tasks.simulation.commands:simulate", "A fleet that is not there, to try with."),
     "toast": ("quarterdeck.notify.commands:group", "Send a message to people's pages."),
     "token": ("quarterdeck.access.commands:token", "API tokens."),
 }

@@ -134,6 +134,20 @@ def test_intent_is_concluded_by_its_id_after_a_restart(tmp_path: Path) -> None:
     assert found.pair.detail == {"result": "failed", "hosts": ["web-1", "web-2"], "error": "lost"}
 
 
+async def test_what_is_concluded_again_after_a_restart_keeps_its_outcome(tmp_path: Path) -> None:
+    before = make_history(tmp_path / "history")
+    intent = before.intend(ADA, "task.run", "run:1")
+    outcome = before.conclude(intent, True)
+    before.close()
+
+    after = make_history(tmp_path / "history")
+    assert after.conclude(intent.id, False, {"error": "lost"}) == outcome
+    assert await after.conclude_async(intent.id, False, {"error": "lost"}) == outcome
+    after.close()
+    result = check(tmp_path / "history")
+    assert (result.faults, result.lines) == ((), 2)
+
+
 def test_files_are_private_under_a_loose_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

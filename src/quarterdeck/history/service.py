@@ -138,8 +138,14 @@ class History:
             raise
 
     def conclude(self, intent: Entry | str, ok: bool, detail: Detail | None = None) -> Entry:
-        """Record how an intent (or the one with that id) ended; raises NotFound for an unknown id."""
-        entry = intent if isinstance(intent, Entry) else self._intent(intent)
+        """Record how an intent (or the one with that id) ended; raises NotFound for an unknown id.
+
+        An id whose outcome stands there already keeps it: a crash may come between the two places where
+        an end is written down, and the next start then concludes the same once more.
+        """
+        entry = intent if isinstance(intent, Entry) else self._unconcluded(intent)
+        if entry.kind is Kind.OUTCOME:
+            return entry
         record = _outcome(entry, ok, detail)
         try:
             outcome = self._journal.append(record, essential=True)
@@ -150,7 +156,9 @@ class History:
 
     async def conclude_async(self, intent: Entry | str, ok: bool, detail: Detail | None = None) -> Entry:
         """As ``conclude``, without blocking the loop."""
-        entry = intent if isinstance(intent, Entry) else await asyncio.to_thread(self._intent, intent)
+        entry = intent if isinstance(intent, Entry) else await asyncio.to_thread(self._unconcluded, intent)
+        if entry.kind is Kind.OUTCOME:
+            return entry
         record = _outcome(entry, ok, detail)
         try:
             outcome = await self._journal.append_async(record, essential=True)
@@ -281,8 +289,12 @@ class History:
             self._open[intent.id] = intent
         return intent
 
-    def _intent(self, id_: str) -> Entry:
-        return self._open.get(id_) or self._reader.get(id_).entry
+    def _unconcluded(self, id_: str) -> Entry:
+        """Return the intent of this id, or its outcome when it has one already."""
+        if intent := self._open.get(id_):
+            return intent
+        found = self._reader.get(id_)
+        return found.pair or found.entry
 
     def _owed(self, record: Record, error: Busy) -> Busy:
         """Keep an outcome that could not be written, for when it can, and say that the action was done."""

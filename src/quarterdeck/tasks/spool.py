@@ -97,6 +97,7 @@ class Spool:
             intent = self._history.intend(actor, "task.run", f"order:{order.id}", detail=detail_of(order))
             job.intent = intent.id
             self._files.save(KeptOrder(order, job.status(), intent.id))
+            job.is_on_record = True
             self._history.note_witness(MASTER, order.master_head, order.master_seq)
             future = self._loop.submit(self._see_through(job))
         except Exception as error:
@@ -280,7 +281,7 @@ class Spool:
 
     async def _end(self, job: Job, state: RunState, message: str, grace_seconds: float | None = None) -> None:
         await job.stop(state, message, grace_seconds=grace_seconds)
-        if not job.has_begun:
+        if not job.has_begun and job.is_on_record:  # else it is concluded once it is
             await self._conclude(job)  # it may wait in the queue for long
 
     async def _conclude(self, job: Job) -> None:

@@ -33,6 +33,8 @@ class Job:
         self.sizes = Sizes(kept.status.out_bytes, kept.status.err_bytes)
         self.is_collected = False
         """Whether the master has fetched the end, and so needs no late result."""
+        self.is_on_record = bool(kept.intent)
+        """Whether history and file have it; until then its end can't be written there."""
         self.is_concluding = False
         self.is_kept = False
         """Whether its end is in its file, so that memory may forget it."""
