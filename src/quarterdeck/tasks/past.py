@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import select
 
 from quarterdeck.core.db import Database
+from quarterdeck.core.ui.words import duration_text
 from quarterdeck.tasks.models import RunHost
 from quarterdeck.tasks.states import RunState
 
@@ -43,6 +44,16 @@ def usual_durations(db: Database, fingerprint: str, host_ids: Iterable[str]) -> 
             if host_id in taken and started_at and finished_at and len(taken[host_id]) < _PER_HOST:
                 taken[host_id].append(_seconds(started_at, finished_at))
     return {host_id: _usual(durations) for host_id, durations in taken.items() if len(durations) >= _ENOUGH}
+
+
+def usual_words(usual: Iterable[Usual]) -> str:
+    """Return what is usual in words, over all hosts it is known of; empty when it is of none."""
+    known = list(usual)
+    if not known:
+        return ""
+    shortest, longest = (pick(each.typical_seconds for each in known) for pick in (min, max))
+    typical = " to ".join(dict.fromkeys((duration_text(shortest), duration_text(longest))))
+    return f"usually {typical} (p95 {duration_text(max(each.p95_seconds for each in known))})"
 
 
 def _seconds(started_at: datetime, finished_at: datetime) -> float:
