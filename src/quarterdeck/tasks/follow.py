@@ -17,7 +17,11 @@ _STREAMS: Final = (("out", "out_bytes"), ("err", "err_bytes"))
 class Follower:
     """Prints what a run has printed since the last look; with several hosts each line says whose it is."""
 
-    def __init__(self, client: RunsClient, run: Json, write: Write) -> None:
+    def __init__(
+        self, client: RunsClient, run: Json, write: Write, look: Callable[[Json], None] | None = None
+    ) -> None:
+        """``look`` is shown the run each time it is asked for while it is followed."""
+        self._look = look
         self._client, self._run_id, self._write = client, run["id"], write
         self._is_prefixed = len(run["hosts"]) > 1
         self._width = max(len(host["name"]) for host in run["hosts"])
@@ -30,6 +34,8 @@ class Follower:
         while True:
             run = self._client.show(self._run_id, wait_seconds=_LOOK_SECONDS)
             self.print_news(run)
+            if self._look is not None:
+                self._look(run)
             if RunState(run["state"]).is_terminal:
                 self._print_rests()
                 return run

@@ -15,6 +15,8 @@ from quarterdeck.tasks.states import RunState
 
 _LOOK_BACK: Final = 2_000
 _PER_HOST: Final = 50
+_ALIKE: Final = 1.25
+"""Hosts that differ by less than this factor are told by one figure."""
 _ENOUGH: Final = 3
 """Fewer durations than this say nothing about what is usual."""
 
@@ -52,7 +54,10 @@ def usual_words(usual: Iterable[Usual]) -> str:
     if not known:
         return ""
     shortest, longest = (pick(each.typical_seconds for each in known) for pick in (min, max))
-    typical = " to ".join(dict.fromkeys((duration_text(shortest), duration_text(longest))))
+    is_alike = longest < shortest * _ALIKE
+    typical = duration_text(longest)
+    if not is_alike:
+        typical = f"{duration_text(shortest)} to {typical}"
     return f"usually {typical} (p95 {duration_text(max(each.p95_seconds for each in known))})"
 
 
