@@ -118,7 +118,7 @@ def run_start(body: RunBody) -> tuple[Json, int, Mapping[str, str]]:
         run, replayed = runs.start_run(web.actor(), start_of(body), sent), {}
     except KeyUsed as used:
         run, replayed = runs.get_run(used.run_id), {"Idempotent-Replayed": "true"}
-    answer = _run_json(run) | {"usual": _usual_json(run)}
+    answer = _run_json(run, with_usual=True)
     return answer, 201, {"Location": f"/api/v1/runs/{run.id}"} | replayed
 
 
@@ -153,7 +153,7 @@ def run_show(run_id: str, query: WaitQuery) -> Json:
     if query.wait and not run.is_over:
         runs = _runs()
         web.put_off(lambda: runs.until_end(run_id, query.wait))
-    return _run_json(run) | ({"usual": _usual_json(run)} if query.usual else {})
+    return _run_json(run, with_usual=query.usual)
 
 
 @blueprint.get("/runs/<run_id>/output")
@@ -217,14 +217,14 @@ def _summary_json(run: RunRecord) -> Json:
     }
 
 
-def _run_json(run: RunRecord) -> Json:
+def _run_json(run: RunRecord, *, with_usual: bool = False) -> Json:
     hosts = _runs().list_hosts(run.id)
-    return _summary_json(run) | {"hosts": [_host_json(host) for host in hosts]}
+    usual = {"usual": _usual_json(run, hosts)} if with_usual else {}
+    return _summary_json(run) | {"hosts": [_host_json(host) for host in hosts]} | usual
 
 
-def _usual_json(run: RunRecord) -> Json:
+def _usual_json(run: RunRecord, hosts: list[RunHostRecord]) -> Json:
     """Return what is usual by the name of the host; hosts without enough of a past are left out."""
-    hosts = _runs().list_hosts(run.id)
     usual = _runs().usual(run, hosts)
     return {host.name: asdict(usual[host.host_id]) for host in hosts if host.host_id in usual}
 
