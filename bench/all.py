@@ -53,6 +53,7 @@ MEASUREMENTS = (
         "≥ 30,000 durable records a second from 32 writers; "
         "of 10 million: newest page ≤ 5 ms, a rare actor ≤ 300 ms",
     ),
+    Measurement("The same start 50 times at once", "duplicates", "50 starts give one run"),
     Measurement(
         "SSH",
         "ssh",

@@ -1,18 +1,25 @@
 """Who is told what, when a run ends or takes long."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Role
 from quarterdeck.core.clock import SystemClock
-from quarterdeck.protocol.tasks import CommandTask
+from quarterdeck.protocol.tasks import CallTask, CommandTask
 from quarterdeck.tasks.endings import LONG_WITHOUT_PAST_SECONDS, Endings, long_after_seconds
-from quarterdeck.tasks.jobs import Job
+from quarterdeck.tasks.feed import Feed
+from quarterdeck.tasks.host_run import HostRun
+from quarterdeck.tasks.jobs import Job, JobHost
 from quarterdeck.tasks.past import Usual
 from quarterdeck.tasks.recorder import Recorder
+from quarterdeck.tasks.records import RunRecord
+from quarterdeck.tasks.service import StartRun
 from quarterdeck.tasks.waiting import Waiting
-from tests.tasks.conftest import PASSWORD, Node
+from tests.tasks.conftest import ADA, PASSWORD, Node
 
 
 class LaterClock(SystemClock):
@@ -61,25 +68,71 @@ def test_the_end_of_a_run_that_took_long_is_told_to_its_starter(node: Node) -> N
     assert (toast.level, toast.link) == ("error", f"/runs/{run.id}")
 
 
-def test_a_run_that_passes_its_limit_of_what_is_usual_is_told_once(node: Node) -> None:
-    oskar = known_person(node)
-    run = node.run("true", actor=oskar)
+def parts_of(node: Node, run: RunRecord, person: Actor, *names: str) -> tuple[Job, list[HostRun]]:
+    """Return a run as it is while it is under way, begun on all but the last of its hosts."""
+    master = node.parts.hosts.get("master")
+    hosts = tuple(JobHost(replace(master, id=f"id-{name}", name=name)) for name in names)
     job = Job(
         run_id=run.id,
         title="true",
         task=CommandTask("true"),
         fingerprint=run.fingerprint,
-        hosts=(),
+        hosts=hosts,
         actor="oskar",
-        person_id=oskar.person_id,
+        person_id=person.person_id,
         request_id="-",
         intent_id=run.intent_id,
         timeout_seconds=60,
         created_at=run.created_at,
     )
-    on_loop(node, endings_of(node, LONG_WITHOUT_PAST_SECONDS + 1).watch(job))
+    parts = [
+        HostRun(
+            job,
+            part,
+            output=node.parts.runs.output,
+            feed=Feed(node.parts.publish, node.parts.is_watched),
+            clock=node.parts.clock,
+            changed=lambda _part, _before: None,
+        )
+        for part in hosts
+    ]
+    for part in parts[:-1]:
+        part.begin()
+    return job, parts
+
+
+def test_the_first_host_that_takes_longer_than_usual_is_told_once_for_all(node: Node) -> None:
+    oskar = known_person(node)
+    names = [f"web{number}" for number in range(1000)]
+    job, parts = parts_of(node, node.run("true", actor=oskar), oskar, *names)
+    on_loop(node, endings_of(node, LONG_WITHOUT_PAST_SECONDS + 1).watch(job, parts))
     (toast,) = node.parts.toasts.recent(oskar)
-    assert toast.text.startswith("true is still running after 61 s")
+    assert toast.text.startswith("true is still running on web0 after 1 min 1 s")
+    assert toast.link == f"/runs/{job.run_id}"
+
+
+def test_a_host_that_has_not_begun_is_not_late(node: Node) -> None:
+    oskar = known_person(node)
+    job, (part,) = parts_of(node, node.run("true", actor=oskar), oskar, "web1")
+    watching = asyncio.run_coroutine_threadsafe(
+        endings_of(node, 5 * LONG_WITHOUT_PAST_SECONDS).watch(job, [part]), node.loop
+    )
+    with pytest.raises(TimeoutError):
+        watching.result(0.3)
+    watching.cancel()
+    assert node.parts.toasts.recent(oskar) == []
+
+
+def test_a_slow_answer_of_an_api_comes_later_with_a_link(node: Node) -> None:
+    oskar = known_person(node)
+    node.parts.hosts.bases.add_base(ADA, "dead", "http://127.0.0.1:9")
+    wanted = StartRun(task=CallTask("GET", "http://127.0.0.1:9/report"))
+    run = node.end_of(node.parts.runs.start_run(oskar, wanted).id)
+    assert node.parts.toasts.recent(oskar) == []
+    on_loop(node, endings_of(node, 3).ended(run.id))
+    (toast,) = node.parts.toasts.recent(oskar)
+    assert toast.text == "GET http://127.0.0.1:9/report failed on master."
+    assert toast.link == f"/runs/{run.id}"
 
 
 def test_what_is_long_follows_the_past_of_the_slowest_host() -> None:

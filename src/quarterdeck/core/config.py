@@ -182,7 +182,7 @@ class Settings:
     run_timeout_seconds: int = _setting(_whole(1, 604800), 3600, "Limit of a run that names none.")
     run_concurrency: int = _setting(_whole(1, 1000), 100, "Hosts that all runs together work on at once.")
     duplicate_seconds: int = _setting(
-        _whole(0, 3600), 10, "How long after its start a finished run still warns of the same one."
+        _whole(0, 3600), 10, "How long after its end a run still warns of the same one."
     )
     health_seconds: int = _setting(_whole(1, 3600), 10, "How often the master asks its workers for health.")
     history_segment_megabytes: int = _setting(

@@ -1,6 +1,7 @@
 """The JSON API of runs; its shapes are fixed points that outside tools rely on."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from quarterdeck.core import web
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.forms import Form
 from quarterdeck.tasks.forms import RunBody, RunListQuery, start_of
+from quarterdeck.tasks.idempotency import HEADER, KeyUsed, once
 from quarterdeck.tasks.output_answer import Asked, answer_output, stream_named
 from quarterdeck.tasks.records import RunHostRecord, RunQuery, RunRecord
 from quarterdeck.tasks.service import LONGEST_WAIT_SECONDS, Runs
@@ -40,6 +42,14 @@ class RunHostOut(BaseModel):
     details: Json
 
 
+class UsualOut(BaseModel):
+    """What the task usually takes on a host, from its own past there."""
+
+    typical_seconds: float
+    p95_seconds: float
+    runs: int
+
+
 class RunSummaryOut(BaseModel):
     """A run as lists show it."""
 
@@ -61,9 +71,10 @@ class RunSummaryOut(BaseModel):
 
 
 class RunOut(RunSummaryOut):
-    """A run with all its hosts."""
+    """A run with all its hosts. ``usual`` is told when it starts, and when it is asked for."""
 
     hosts: list[RunHostOut]
+    usual: dict[str, UsualOut] | None = None
 
 
 class RunListOut(BaseModel):
@@ -74,9 +85,10 @@ class RunListOut(BaseModel):
 
 
 class WaitQuery(Form):
-    """``wait`` answers when the run has ended, or after so many seconds."""
+    """``wait`` answers when the run has ended, or after so many seconds; ``usual`` adds what is usual."""
 
     wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT_SECONDS)] = 0
+    usual: bool = False
 
 
 class OutputQuery(Form):
@@ -94,9 +106,20 @@ class OutputQuery(Form):
 @blueprint.output(RunOut, status_code=201)
 @blueprint.doc(summary="Start a run", responses={409: "The same is under way on a host in common"})
 def run_start(body: RunBody) -> tuple[Json, int, Mapping[str, str]]:
-    """Answers at once. ``force`` with a ``reason`` runs it although the same is under way."""
-    run = _runs().start_run(web.actor(), start_of(body))
-    return _run_json(run), 201, {"Location": f"/api/v1/runs/{run.id}"}
+    """Answers at once. ``force`` with a ``reason`` runs it although the same is under way.
+
+    A request with the header `Idempotency-Key` (1 to 200 visible ASCII characters, kept a day) that is sent
+    again is answered with the run that the first one started, as it stands by then, and with the header
+    `Idempotent-Replayed: true`. With another body the key is refused.
+    """
+    runs, key = _runs(), request.headers.get(HEADER)
+    sent = once(key, body.model_dump(mode="json")) if key is not None else None
+    try:
+        run, replayed = runs.start_run(web.actor(), start_of(body), sent), {}
+    except KeyUsed as used:
+        run, replayed = runs.get_run(used.run_id), {"Idempotent-Replayed": "true"}
+    answer = _run_json(run, with_usual=True)
+    return answer, 201, {"Location": f"/api/v1/runs/{run.id}"} | replayed
 
 
 @blueprint.get("/runs")
@@ -130,7 +153,7 @@ def run_show(run_id: str, query: WaitQuery) -> Json:
     if query.wait and not run.is_over:
         runs = _runs()
         web.put_off(lambda: runs.until_end(run_id, query.wait))
-    return _run_json(run)
+    return _run_json(run, with_usual=query.usual)
 
 
 @blueprint.get("/runs/<run_id>/output")
@@ -194,9 +217,16 @@ def _summary_json(run: RunRecord) -> Json:
     }
 
 
-def _run_json(run: RunRecord) -> Json:
+def _run_json(run: RunRecord, *, with_usual: bool = False) -> Json:
     hosts = _runs().list_hosts(run.id)
-    return _summary_json(run) | {"hosts": [_host_json(host) for host in hosts]}
+    usual = {"usual": _usual_json(run, hosts)} if with_usual else {}
+    return _summary_json(run) | {"hosts": [_host_json(host) for host in hosts]} | usual
+
+
+def _usual_json(run: RunRecord, hosts: list[RunHostRecord]) -> Json:
+    """Return what is usual by the name of the host; hosts without enough of a past are left out."""
+    usual = _runs().usual(run, hosts)
+    return {host.name: asdict(usual[host.host_id]) for host in hosts if host.host_id in usual}
 
 
 def _host_json(host: RunHostRecord) -> Json:

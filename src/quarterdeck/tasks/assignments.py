@@ -1,6 +1,8 @@
 """Who runs what: makes the execution that fits the kind of the task and of the host."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
 
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.history.service import History
@@ -8,13 +10,18 @@ from quarterdeck.hosts.models import HostKind, HostRecord
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.ssh import SshPool
 from quarterdeck.protocol.tasks import CallTask, CommandTask
-from quarterdeck.tasks.api_call import ApiCallExecution
+from quarterdeck.tasks.api_call import ApiCallExecution, CallLimits
 from quarterdeck.tasks.executor import Execution, Result, Sink
 from quarterdeck.tasks.jobs import Job, JobHost
+from quarterdeck.tasks.limits import target_within
 from quarterdeck.tasks.local import LocalExecution
+from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.output import OutputStore
 from quarterdeck.tasks.ssh import SshExecution
-from quarterdeck.tasks.worker_call import WorkerExecution
+from quarterdeck.tasks.worker_call import Patience, WorkerExecution
+
+_MARGIN_SECONDS: Final = 5.0
+"""The dispatcher watches the limits of a run; what an execution limits by itself comes after that."""
 
 
 class Assignments:
@@ -37,14 +44,16 @@ class Assignments:
             return {}
         hosts = [part.host for part in job.hosts if part.host.kind is HostKind.SSH]
         made: dict[str, Execution | QuarterdeckError] = {
-            host.id: _FirstContact(self._hosts, self._pool, host, task) for host in hosts if host.pin_first
+            host.id: _FirstContact(self._hosts, self._pool, host, task, job.options)
+            for host in hosts
+            if host.pin_first
         }
         known = [host.id for host in hosts if not host.pin_first]
         for host_id, target in self._hosts.ssh_targets(known).items():
             if isinstance(target, QuarterdeckError):
                 made[host_id] = target
             else:
-                made[host_id] = SshExecution(self._pool, target, task.command)
+                made[host_id] = SshExecution(self._pool, target_within(target, job.options), task.command)
         return made
 
     def _execution_or_fault(self, job: Job, part: JobHost) -> Execution | QuarterdeckError:
@@ -55,37 +64,64 @@ class Assignments:
 
     def _execution(self, job: Job, part: JobHost) -> Execution:
         if isinstance(job.task, CallTask):
-            return self._call(job.task, part)
+            return self._call(job.task, part, _call_limits(job))
         if part.host.kind is HostKind.MASTER:
             return LocalExecution(job.task)
         if part.order is None:
             raise QuarterdeckError(f"{part.host.name} can't run a task of this kind.")
         link = self._hosts.worker_link(part.host)
         seen = self._output.sizes(job.run_id, part.host.name)
-        return WorkerExecution(link, part.order, seen, on_witness=self._history.note_witness)
+        return WorkerExecution(
+            link,
+            part.order,
+            seen,
+            on_witness=self._history.note_witness,
+            patience=_patience(job.options.connect_seconds),
+        )
 
-    def _call(self, call: CallTask, part: JobHost) -> Execution:
+    def _call(self, call: CallTask, part: JobHost, limits: CallLimits) -> Execution:
         if part.host.kind is HostKind.WORKER:
             link = self._hosts.worker_link(part.host)
             url = f"{link.url}{call.url}" if call.url.startswith("/") else call.url
-            return ApiCallExecution(call, url, link.bearer)
+            return ApiCallExecution(call, url, link.bearer, limits)
         base = self._hosts.base_for(call.url)
         if base is None:
             raise QuarterdeckError("The API base of this address was removed.")
-        return ApiCallExecution(call, call.url, self._hosts.bearer_of(base))
+        return ApiCallExecution(call, call.url, self._hosts.bearer_of(base), limits)
 
 
 class _FirstContact:
     """A command on an SSH host whose key is to be pinned at its first contact, which is this one."""
 
-    def __init__(self, hosts: Hosts, pool: SshPool, host: HostRecord, task: CommandTask) -> None:
+    def __init__(
+        self, hosts: Hosts, pool: SshPool, host: HostRecord, task: CommandTask, options: RunOptions
+    ) -> None:
         self._hosts, self._pool, self._host, self._task = hosts, pool, host, task
+        self._options = options
         self._execution: SshExecution | None = None
 
     async def run(self, sink: Sink) -> Result:
-        target = await self._hosts.ready_target(self._host)
+        target = target_within(await self._hosts.ready_target(self._host), self._options)
         self._execution = SshExecution(self._pool, target, self._task.command)
         return await self._execution.run(sink)
 
     async def cancel(self) -> bool | None:
         return await self._execution.cancel() if self._execution else True
+
+
+def _patience(connect_seconds: int | None) -> Patience:
+    usual = Patience()
+    if connect_seconds is None:
+        return usual
+    first = min(usual.connect_seconds, connect_seconds)
+    return replace(usual, contact_seconds=connect_seconds + _MARGIN_SECONDS, connect_seconds=first)
+
+
+def _call_limits(job: Job) -> CallLimits:
+    usual, options = CallLimits(), job.options
+    own = [limit for limit in (options.first_byte_seconds, options.silence_seconds) if limit is not None]
+    return CallLimits(
+        connect_seconds=options.connect_seconds or usual.connect_seconds,
+        silence_seconds=max(own) + _MARGIN_SECONDS if own else usual.silence_seconds,
+        total_seconds=job.timeout_seconds + _MARGIN_SECONDS,
+    )

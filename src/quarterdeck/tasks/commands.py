@@ -8,11 +8,14 @@ from typing import Any, Final, Protocol, TypeVar
 import click
 import msgspec
 
+from quarterdeck.core.clock import SystemClock
 from quarterdeck.core.config import Settings
 from quarterdeck.core.errors import Conflict, QuarterdeckError
 from quarterdeck.protocol.tasks import Builtin
 from quarterdeck.tasks.client import Json, RunsClient, connect
 from quarterdeck.tasks.follow import Follower, exit_status
+from quarterdeck.tasks.lateness import Lateness
+from quarterdeck.tasks.run_flags import TIME, given, option_flags
 from quarterdeck.tasks.states import RunState
 
 Command = TypeVar("Command", bound=Callable[..., Any])  # Any: click calls it with its options
@@ -43,7 +46,8 @@ def _which_master(command: Command) -> Command:
     "--builtin", type=click.Choice([name.value for name in Builtin]), help="A built-in task, no command."
 )
 @click.option("--argument", "arguments", multiple=True, metavar="NAME=VALUE", help="Of a built-in task.")
-@click.option("--timeout", type=int, help="Limit in seconds on each host.")
+@click.option("--timeout", type=TIME, help="Limit on each host: seconds, or such as 5min.")
+@option_flags
 @click.option("--force", is_flag=True, help="Run it although the same is under way; needs --reason.")
 @click.option("--reason", default="", help="Why it is run although the same is under way.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ended run as JSON, not its output.")
@@ -52,6 +56,7 @@ def _which_master(command: Command) -> Command:
 @click.pass_obj
 def run(
     node: Node,
+    /,
     hosts: tuple[str, ...],
     tags: tuple[str, ...],
     command: tuple[str, ...],
@@ -64,6 +69,7 @@ def run(
     as_json: bool,
     server: str,
     token_file: Path | None,
+    **options: object,
 ) -> None:
     """Run a COMMAND (after --) or a built-in task on hosts, and print the output as it comes.
 
@@ -71,6 +77,7 @@ def run(
     quarterdeck run --host web1 -- df -h /
     quarterdeck run --tag web --tag db -- uptime
     quarterdeck run --host worker --builtin top-memory --argument count=5
+    quarterdeck run --tag web --canary 1 --stop-at 10 --silence 5min -- ./deploy
 
     With several hosts each line begins with its host. The exit status is the remote one for one
     host; else 0 when all succeeded, 1 when not. Ctrl-C cancels the run.
@@ -82,6 +89,8 @@ def run(
         "force": force,
         "reason": reason,
     }
+    if chosen := given(options):
+        body["options"] = chosen
     if timeout is not None:
         body["timeout_seconds"] = timeout
     with _client(node, server, token_file) as client:
@@ -212,7 +221,10 @@ def _start(client: RunsClient, body: Json) -> Json:
 
 
 def _see_through(client: RunsClient, started: Json, *, is_quiet: bool) -> Json:
-    follower = Follower(client, started, _write_nothing if is_quiet else _write_stream)
+    look = None
+    if not is_quiet and sys.stderr.isatty():
+        look = Lateness(started, _tell, SystemClock()).look
+    follower = Follower(client, started, _write_nothing if is_quiet else _write_stream, look)
     try:
         return follower.follow()
     except KeyboardInterrupt:
@@ -225,6 +237,10 @@ def _see_through(client: RunsClient, started: Json, *, is_quiet: bool) -> Json:
     except QuarterdeckError as error:
         click.echo(error.message, err=True)
     sys.exit(_INTERRUPTED)
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _tell_end(ended: Json) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from quarterdeck.core.clock import Clock
@@ -16,7 +17,9 @@ from quarterdeck.tasks.feed import Feed
 from quarterdeck.tasks.host_run import HostRun
 from quarterdeck.tasks.jobs import Job
 from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.reach import Reach, expiry_of
 from quarterdeck.tasks.recorder import Recorder
+from quarterdeck.tasks.spread import Spread
 from quarterdeck.tasks.states import RunState, overall
 
 logger = logging.getLogger(__name__)
@@ -38,7 +41,8 @@ class Surroundings:
     feed: Feed
     prepare: Callable[[Job], Mapping[str, Execution | QuarterdeckError]]
     """Makes the executions of a job by host id; reads the database, so it is called in a thread."""
-    on_began: Callable[[Job], Awaitable[None]]
+    reach: Reach
+    on_began: Callable[[Job, Sequence[HostRun]], Awaitable[None]]
     """Watches a run that began, for the word that it takes long; cancelled at the run's end."""
     on_host_end: Callable[[HostRun], None]
     on_ended: Callable[[str], Awaitable[None]]
@@ -82,7 +86,9 @@ class Dispatcher:
     async def stop(self) -> None:
         """End what runs here within a few seconds, and leave to the workers what runs there."""
         self._is_stopping = True
-        parts = [part for active in self._active.values() for part in active.parts if not part.is_over]
+        for active in self._active.values():
+            active.leave_waiting()
+        parts = [part for active in self._active.values() for part in active.parts if part.may_begin]
         for part in parts:
             if part.order is not None and part.state is not RunState.QUEUED:
                 part.leave()
@@ -117,7 +123,7 @@ class Dispatcher:
     async def _see_through(self, active: "_ActiveRun") -> None:
         job = active.job
         request_id.set(job.request_id)
-        watch = asyncio.ensure_future(self._around.on_began(job))
+        watch = asyncio.ensure_future(self._around.on_began(job, active.parts))
         try:
             await active.run(self._slots)
             await self._around.recorder.settle()
@@ -136,7 +142,8 @@ class _ActiveRun:
     def __init__(self, job: Job, around: Surroundings, *, share: int) -> None:
         self.job = job
         self._around = around
-        self._share = asyncio.Semaphore(share)
+        self._share = asyncio.Semaphore(min(share, job.options.at_once or share))
+        self._expires_at = expiry_of(job.created_at, job.options.expires_seconds)
         self._tally: Counter[RunState] = Counter(job.ended)
         self._started_at = job.started_at
         self._over = asyncio.Event()
@@ -152,6 +159,7 @@ class _ActiveRun:
             for part in job.hosts
         ]
         self._tally.update(part.state for part in self.parts)
+        self._spread = Spread(job, self.parts)
 
     @property
     def is_over(self) -> bool:
@@ -165,6 +173,7 @@ class _ActiveRun:
             logger.exception("run %s could not be prepared", self.job.run_id)
             self.give_up(RunState.FAILED, _FAULT)
             return
+        self._hold_back()
         work = [
             asyncio.ensure_future(self._run_part(part, executions[part.host.id], slots))
             for part in self.parts
@@ -178,18 +187,62 @@ class _ActiveRun:
 
     def give_up(self, state: RunState, message: str) -> None:
         """End every host's part without running it."""
+        self._spread.stand_back()
         for part in self.parts:
             part.end(Result(None, state, message))
+
+    def leave_waiting(self) -> None:
+        """Let go of what waits for its host: it has surely not begun, and waits on after the next start."""
+        if self._expires_at is not None:
+            for part in self.parts:
+                if part.state is RunState.QUEUED:
+                    part.leave()
 
     async def _run_part(
         self, part: HostRun, execution: Execution | QuarterdeckError, slots: asyncio.Semaphore
     ) -> None:
+        if part.state is RunState.QUEUED:
+            if self._spread.must_wait(part):
+                part.wait(f"Waits for the canary of {self.job.options.canary}.")
+            await self._spread.turn(part)
         if isinstance(execution, QuarterdeckError):
-            part.failure = execution
-            part.end(Result(None, RunState.FAILED, execution.message))
-            return
-        async with self._share, slots:
+            part.fail(execution)
+        elif self._expires_at is not None and part.state is RunState.QUEUED:
+            await self._run_when_reached(part, self._expires_at, slots)
+        else:
+            async with self._share, slots:
+                await part.run(execution)
+
+    async def _run_when_reached(self, part: HostRun, expires_at: datetime, slots: asyncio.Semaphore) -> None:
+        """Look for the host before anything is sent; while it is away, wait without a slot."""
+        reach = self._around.reach
+        while part.may_begin:
+            async with self._share, slots:
+                fault = await reach.look(self.job, part, expires_at)
+                if fault is None and part.may_begin:
+                    await self._begin_for_sure(part)
+            if fault is None:
+                return
+            await reach.until_there(self.job, part, expires_at, fault)
+
+    async def _begin_for_sure(self, part: HostRun) -> None:
+        """Begin once it is stored that it is no longer queued: a restart must not begin it again."""
+        part.approach()
+        await self._around.recorder.settle()
+        alone = replace(self.job, hosts=tuple(each for each in self.job.hosts if each.host is part.host))
+        # Made only now: the host may have been changed while its order waited.
+        execution = (await asyncio.to_thread(self._around.prepare, alone))[part.host.id]
+        if isinstance(execution, QuarterdeckError):
+            part.fail(execution)
+        else:
             await part.run(execution)
+
+    def _hold_back(self) -> None:
+        """End what has not begun, once the run is stopped by how its other hosts ended."""
+        if self._spread.stopped:
+            for part in self.parts:
+                if part.state is RunState.QUEUED:
+                    part.end(Result(None, RunState.CANCELLED, self._spread.stopped))
 
     def _on_change(self, part: HostRun, before: RunState) -> None:
         self._tally[before] -= 1
@@ -199,16 +252,18 @@ class _ActiveRun:
         self._note_run(part)
         if part.is_over:
             self._around.on_host_end(part)
+            if self._spread.note_end(part, self._tally):
+                self._hold_back()
             if all(state.is_terminal for state in self._tally):
                 self._over.set()
 
     def _note_part(self, part: HostRun) -> None:
         columns: dict[str, Any] = {"state": str(part.state), "started_at": part.started_at}
+        columns["message"] = part.message
         if part.is_over:
             sizes = self._around.output.sizes(self.job.run_id, part.host.name)
             columns |= {
                 "finished_at": part.finished_at,
-                "message": part.message,
                 "exit_status": part.exit_status,
                 "gone": part.gone,
                 "details": dict(part.details),

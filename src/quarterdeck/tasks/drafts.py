@@ -15,7 +15,8 @@ from quarterdeck.core.security import new_token
 from quarterdeck.hosts.models import HostKind, HostRecord
 from quarterdeck.protocol.orders import Order, sealed
 from quarterdeck.protocol.tasks import CallTask, Task
-from quarterdeck.tasks.duplicates import fingerprint
+from quarterdeck.tasks.fingerprint import fingerprint, is_secret
+from quarterdeck.tasks.idempotency import Once
 from quarterdeck.tasks.jobs import Job, JobHost
 from quarterdeck.tasks.models import Run, RunHost
 from quarterdeck.tasks.options import RunOptions
@@ -23,9 +24,9 @@ from quarterdeck.tasks.records import title_of
 from quarterdeck.tasks.states import RunState
 
 HIDDEN: Final = "[secret]"
-_SECRET_HEADERS: Final = ("authorization", "cookie", "token", "secret", "password", "api-key", "apikey")
 _ORDER_LEEWAY: Final = timedelta(hours=1)
 """How much longer than its own limit an order may wait for a free slot before a worker refuses it."""
+_LONGEST_ORDER_SECONDS: Final = 30 * 86_400
 _SHOWN_NAMES: Final = 200
 
 
@@ -56,6 +57,8 @@ class Draft:
     options: RunOptions = RunOptions()
     forced_reason: str | None = None
     handed: str | None = None
+    once: Once | None = None
+    """The key that a program sent, so that this starts one run however often it is asked."""
     intent_id: str = ""
 
     @property
@@ -87,14 +90,10 @@ class Draft:
 def as_stored(task: Task) -> dict[str, Any]:  # Any: JSON
     """Return the wire form of a task without what looks like a secret; that is never stored."""
     if isinstance(task, CallTask):
-        headers = {name: HIDDEN if _is_secret(name) else value for name, value in task.headers.items()}
+        headers = {name: HIDDEN if is_secret(name) else value for name, value in task.headers.items()}
         task = msgspec.structs.replace(task, headers=headers)
     stored: dict[str, Any] = msgspec.to_builtins(task)
     return stored
-
-
-def _is_secret(header: str) -> bool:
-    return any(word in header.lower().replace("_", "-") for word in _SECRET_HEADERS)
 
 
 def store(session: Session, draft: Draft, orders: dict[str, Order], duplicate_of: str | None) -> None:
@@ -159,7 +158,7 @@ def orders_of(draft: Draft, witness: tuple[str, int]) -> dict[str, Order]:
     """
     if isinstance(draft.task, CallTask):
         return {}
-    deadline = draft.created_at + timedelta(seconds=draft.timeout_seconds) + _ORDER_LEEWAY
+    deadline = draft.created_at + timedelta(seconds=_longest_wait(draft)) + _ORDER_LEEWAY
     return {
         host.id: sealed(
             Order(
@@ -179,6 +178,14 @@ def orders_of(draft: Draft, witness: tuple[str, int]) -> dict[str, Order]:
         for host in draft.hosts
         if host.kind is HostKind.WORKER
     }
+
+
+def _longest_wait(draft: Draft) -> int:
+    """Return after how many seconds the last host has surely begun, or its order is of no use any more."""
+    options, hosts = draft.options, len(draft.hosts)
+    turns = -(-hosts // options.at_once) if options.at_once else 1
+    turns += 1 if options.canary else 0
+    return min(draft.timeout_seconds * turns + (options.expires_seconds or 0), _LONGEST_ORDER_SECONDS)
 
 
 def job_of(draft: Draft, orders: dict[str, Order]) -> Job:

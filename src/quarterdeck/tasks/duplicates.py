@@ -1,17 +1,21 @@
-"""The same operation twice: what makes two tasks the same, and which run a new one would repeat."""
+"""The same operation twice: which run a new one would repeat."""
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-import msgspec
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from quarterdeck.protocol.tasks import BuiltinTask, CallTask, CommandTask, Task
+from quarterdeck.core.errors import Conflict
 from quarterdeck.tasks.models import Run, RunHost
-from quarterdeck.tasks.states import RunState
+from quarterdeck.tasks.states import TERMINAL, RunState
+
+_LOOK_BACK: Final = 1_000
+"""How many of a task's newest runs may have ended a moment ago; the index leads to them."""
+_RUNS_AT_ONCE: Final = 20
+_NAMED_HOSTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,53 +29,74 @@ class Overlap:
     hosts: tuple[str, ...]
     """The names of the hosts in common."""
 
-
-def fingerprint(task: Task) -> str:
-    """Return what is equal for two tasks exactly when they do the same."""
-    return hashlib.sha256(msgspec.json.encode(_normal_form(task))).hexdigest()
-
-
-def _normal_form(task: Task) -> list[str]:
-    match task:
-        case CommandTask():
-            return ["command", task.command.strip()]
-        case CallTask():
-            body = hashlib.sha256(task.body.encode()).hexdigest()
-            return ["call", task.method.upper(), task.url, body]
-        case BuiltinTask():
-            arguments = [f"{name}={value}" for name, value in sorted(task.arguments.items())]
-            return ["builtin", task.name, *arguments]
+    def conflict(self) -> Conflict:
+        """Return the refusal of a run that would repeat this one."""
+        more = len(self.hosts) - _NAMED_HOSTS
+        where = ", ".join(self.hosts[:_NAMED_HOSTS]) + (f" and {more} more" if more > 0 else "")
+        word = "is running" if self.is_active else "was just run"
+        return Conflict(
+            f"The same {word} on {where}, started by {self.started_by}. Join it, or run it anyway.",
+            duplicate_of=self.run_id,
+            started_by=self.started_by,
+            started_at=self.started_at.isoformat(),
+            is_active=self.is_active,
+            hosts=list(self.hosts),
+        )
 
 
 def find_overlap(
-    session: Session, print_: str, host_ids: Iterable[str], *, started_after: datetime
+    session: Session, print_: str, host_ids: Iterable[str], *, ended_after: datetime
 ) -> Overlap | None:
-    """Return the newest run of the same task that is at work on a common host, or was just started there.
+    """Return the newest run of the same task that is at work on a common host, or has just ended there.
 
     Call it in the transaction that inserts the new run: two who press at once then see each other.
     """
     wanted = set(host_ids)
-    candidates = session.scalars(
-        select(Run)
-        .where(Run.fingerprint == print_)
-        .where(or_(Run.is_active, Run.created_at >= started_after))
-        .order_by(Run.id.desc())
-    )
-    for run in candidates:
-        is_young = run.created_at >= started_after
-        if shared := tuple(name for name in _busy_hosts(session, run.id, wanted, even_ended=is_young)):
-            return Overlap(run.id, run.actor, run.created_at, run.is_active, shared)
+    run_ids = sorted(_active(session, print_) | _just_ended(session, print_, ended_after), reverse=True)
+    for start in range(0, len(run_ids), _RUNS_AT_ONCE):
+        some = run_ids[start : start + _RUNS_AT_ONCE]
+        if shared := _shared_hosts(session, some, wanted, ended_after):
+            newest = max(shared)
+            return _overlap(session, newest, shared[newest])
     return None
 
 
-def _busy_hosts(session: Session, run_id: str, wanted: set[str], *, even_ended: bool) -> Iterable[str]:
+def _active(session: Session, print_: str) -> set[str]:
+    return set(session.scalars(select(Run.id).where(Run.is_active, Run.fingerprint == print_)))
+
+
+def _just_ended(session: Session, print_: str, ended_after: datetime) -> set[str]:
+    """Return the runs that have ended since then; also those with a host that ended before the whole did."""
+    newest = (
+        select(Run.id, Run.finished_at)
+        .where(Run.fingerprint == print_)
+        .order_by(Run.created_at.desc())
+        .limit(_LOOK_BACK)
+        .subquery()
+    )
+    return set(session.scalars(select(newest.c.id).where(newest.c.finished_at >= ended_after)))
+
+
+def _shared_hosts(
+    session: Session, run_ids: Sequence[str], wanted: set[str], ended_after: datetime
+) -> dict[str, list[str]]:
+    """Return by run the names of the wanted hosts where it is at work or has just ended."""
+    is_busy = RunHost.state.not_in([str(state) for state in TERMINAL])
+    # What failed without having begun did nothing there; trying it again repeats nothing.
+    did_nothing = and_(RunHost.state == RunState.FAILED, RunHost.started_at.is_(None))
     rows = session.execute(
-        select(RunHost.host_id, RunHost.name, RunHost.state)
-        .where(RunHost.run_id == run_id)
-        .order_by(RunHost.position)
+        select(RunHost.run_id, RunHost.host_id, RunHost.name)
+        .where(RunHost.run_id.in_(run_ids))
+        .where(or_(is_busy, and_(RunHost.finished_at >= ended_after, ~did_nothing)))
+        .order_by(RunHost.run_id, RunHost.position)
     )
-    return (
-        name
-        for host_id, name, state in rows
-        if host_id in wanted and (even_ended or not RunState(state).is_terminal)
-    )
+    shared: dict[str, list[str]] = {}
+    for run_id, host_id, name in rows:
+        if host_id in wanted:
+            shared.setdefault(run_id, []).append(name)
+    return shared
+
+
+def _overlap(session: Session, run_id: str, hosts: list[str]) -> Overlap:
+    run = session.get_one(Run, run_id)
+    return Overlap(run.id, run.actor, run.created_at, run.is_active, tuple(hosts))

@@ -2,26 +2,34 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from quarterdeck.core.actors import SYSTEM
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.db import Database
 from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.ui.words import duration_text
 from quarterdeck.history.service import History
 from quarterdeck.notify.service import Toasts
+from quarterdeck.protocol.tasks import CallTask
+from quarterdeck.tasks.host_run import HostRun
 from quarterdeck.tasks.jobs import Job
 from quarterdeck.tasks.past import Usual, usual_durations
 from quarterdeck.tasks.recorder import Recorder
 from quarterdeck.tasks.records import RunHostRecord, RunRecord, RunRecords
+from quarterdeck.tasks.spread import why_stopped
 from quarterdeck.tasks.states import RunState
 from quarterdeck.tasks.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
 LONG_WITHOUT_PAST_SECONDS: Final = 60.0
-_TOAST_AFTER_SECONDS: Final = 10.0
+_TOLD_AFTER_SECONDS: Final = 10.0
+"""Who waits for something shorter still looks at it."""
+_CALL_TOLD_AFTER_SECONDS: Final = 2.0
+"""A call is waited for like an answer of a page; when it is not there by then, it comes with a link."""
 NAMED_HOSTS: Final = 50
 """How many hosts an outcome names with their result; those that failed come first."""
 _WORDS: Final = {
@@ -56,26 +64,51 @@ class Endings:
             run = await asyncio.to_thread(self._records.get, run_id)
             first = await asyncio.to_thread(self._records.hosts_worst_first, run_id, limit=NAMED_HOSTS)
             is_good = run.state is RunState.SUCCEEDED
-            await self._history.conclude_async(run.intent_id, is_good, outcome_detail(run, first))
+            detail = outcome_detail(run, first)
+            if stopped := await asyncio.to_thread(why_stopped, self._db, run):
+                detail["stopped"] = stopped
+            await self._history.conclude_async(run.intent_id, is_good, detail)
             self._recorder.note_run(run_id, is_recorded=True)
             await self._recorder.settle()
         finally:
             self._waiting.end(run_id)
-        if (self._clock.now() - run.created_at).total_seconds() > _TOAST_AFTER_SECONDS:
+        told_after = _CALL_TOLD_AFTER_SECONDS if isinstance(run.task, CallTask) else _TOLD_AFTER_SECONDS
+        if (self._clock.now() - run.created_at).total_seconds() > told_after:
             word, level = _WORDS[run.state]
             await self._tell(run_id, run.person_id, f"{run.title} {word} {_where(run)}.", level)
 
-    async def watch(self, job: Job) -> None:
-        """Tell the starter once when a run takes longer than it usually does; cancelled at its end."""
-        hosts = [part.host.id for part in job.hosts]
+    async def watch(self, job: Job, parts: Sequence[HostRun]) -> None:
+        """Tell the starter when the first host takes longer than it usually does; cancelled at the end.
+
+        A run on 1,000 hosts tells it once, of the host that was first.
+        """
+        hosts = [part.host.id for part in parts]
         usual = await asyncio.to_thread(usual_durations, self._db, job.fingerprint, hosts)
-        elapsed = (self._clock.now() - job.created_at).total_seconds()
-        await asyncio.sleep(max(0.0, long_after_seconds(usual.values()) - elapsed))
-        taken = (self._clock.now() - job.created_at).total_seconds()
-        text = f"{job.title} is still running after {taken:.0f} s"
-        if usual:
-            text += f"; usually it takes {max(each.typical_seconds for each in usual.values()):.0f} s"
+        if (slow := await self._first_long(parts, usual)) is None:
+            return
+        taken = (self._clock.now() - (slow.started_at or job.created_at)).total_seconds()
+        text = f"{job.title} is still running on {slow.host.name} after {duration_text(taken)}"
+        if (past := usual.get(slow.host.id)) is not None:
+            text += f"; usually it takes {duration_text(past.typical_seconds)} there"
         await self._tell(job.run_id, job.person_id, f"{text}.", "info")
+
+    async def _first_long(self, parts: Sequence[HostRun], usual: Mapping[str, Usual]) -> HostRun | None:
+        """Wait for the first host to pass its limit of what is usual; None when all ended before."""
+        other = long_after_seconds(usual.values())
+        known = {host_id: past.p95_seconds for host_id, past in usual.items()}
+        limits = [(part, known.get(part.host.id, other)) for part in parts]
+        while limits := [(part, limit) for part, limit in limits if not part.is_over]:
+            now = self._clock.now()
+            # What has not begun can't be late before its whole limit is over from now on.
+            left = [
+                (max(limit, _TOLD_AFTER_SECONDS) - (now - (part.started_at or now)).total_seconds(), part)
+                for part, limit in limits
+            ]
+            shortest, first = min(left, key=itemgetter(0))
+            if shortest <= 0:
+                return first
+            await asyncio.sleep(shortest)
+        return None
 
     async def _tell(self, run_id: str, person_id: str | None, text: str, level: str) -> None:
         if person_id is None:

@@ -18,9 +18,19 @@ class Follower:
     """Prints what a run has printed since the last look; with several hosts each line says whose it is.
 
     ``run`` names the hosts that are printed; ``stream`` is the only one that is, or empty for both.
+    ``look`` is shown the run each time it is asked for while it is followed.
     """
 
-    def __init__(self, client: RunsClient, run: Json, write: Write, *, stream: str = "") -> None:
+    def __init__(
+        self,
+        client: RunsClient,
+        run: Json,
+        write: Write,
+        look: Callable[[Json], None] | None = None,
+        *,
+        stream: str = "",
+    ) -> None:
+        self._look = look
         self._client, self._run_id, self._write = client, run["id"], write
         self._names = {host["name"] for host in run["hosts"]}
         self._streams = tuple(each for each in _STREAMS if stream in ("", each[0]))
@@ -35,6 +45,8 @@ class Follower:
         while True:
             run = self._client.show(self._run_id, wait_seconds=_LOOK_SECONDS)
             self.print_news(run)
+            if self._look is not None:
+                self._look(run)
             if RunState(run["state"]).is_terminal:
                 self._print_rests()
                 return run

@@ -8,9 +8,11 @@ from pydantic import AfterValidator, Discriminator, Field
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.forms import Form, parse
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTask, Task
+from quarterdeck.tasks.amounts import read_seconds
 from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import HIDDEN
 from quarterdeck.tasks.log_view import TAIL_BYTES
+from quarterdeck.tasks.option_fields import FIELDS, read_options
 from quarterdeck.tasks.options import DEFAULT_OUTPUT_BYTES, OnOutputLimit, RunOptions
 from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT
 from quarterdeck.tasks.records import PAGE_SIZE
@@ -167,24 +169,42 @@ def _task(body: CommandBody | CallBody | BuiltinBody | PreparedBody) -> Task:
 
 def start_of_page(fields: Mapping[str, str], hosts: list[str], tags: list[str]) -> StartRun:
     """Return what the form on the page says; messages carry the names of its fields."""
+    options, faults = read_options(fields)
     wanted: dict[str, Any] = {
         "task": _task_fields(fields),
         "hosts": hosts,
         "tags": tags,
+        "options": options,
         "force": fields.get("force") == "true",
         "reason": fields.get("reason", ""),
     }
     if timeout := fields.get("timeout_seconds", "").strip():
-        wanted["timeout_seconds"] = timeout
+        wanted["timeout_seconds"] = _seconds(timeout)
     try:
-        return start_of(parse(RunBody, wanted))
+        start = start_of(parse(RunBody, wanted))
     except Invalid as error:
-        raise Invalid({_page_name(name): text for name, text in error.fields.items()}) from error
+        raise Invalid(_page_faults(error.fields) | faults) from error
+    if faults:
+        raise Invalid(faults)
+    return start
+
+
+def _seconds(text: str) -> int | str:
+    try:
+        return read_seconds(text)
+    except Invalid:
+        return text  # refused by the field, together with whatever else is wrong
+
+
+def _page_faults(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return what is wrong by the fields of the page; the message of an option names it."""
+    named = {_page_name(name): text for name, text in fields.items()}
+    return {name: FIELDS[name].mistake if name in FIELDS else text for name, text in named.items()}
 
 
 def _page_name(name: str) -> str:
     """Return the page's field: ``command`` of ``task.command.command``, ``hosts`` of ``hosts.0``."""
-    steps = name.split(".")
+    steps = name.removeprefix("options.").split(".")
     if steps[0] == "task":
         steps = steps[2:] or ["kind"]
     return ".".join(steps[: 2 if steps[0] == "arguments" else 1])

@@ -8,9 +8,12 @@ from typing import Any, Final
 
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import Busy, QuarterdeckError
+from quarterdeck.hosts.models import HostKind
+from quarterdeck.hosts.ssh import Reason, SshError
 from quarterdeck.tasks.executor import Execution, Result, Stream
 from quarterdeck.tasks.feed import Feed
 from quarterdeck.tasks.jobs import Job, JobHost
+from quarterdeck.tasks.limits import QUEUE_LEEWAY_SECONDS, Limits, Watch, WatchedSink
 from quarterdeck.tasks.output import OutputStore, OutputWriter
 from quarterdeck.tasks.states import RunState, advance
 
@@ -59,38 +62,52 @@ class HostRun:
         self._stopped: tuple[RunState, str] | None = None
         self._stop_ended = asyncio.Event()
         self._again: asyncio.Task[None] | None = None
+        self._is_left = False
 
     @property
     def is_over(self) -> bool:
         return self.state.is_terminal
 
+    @property
+    def may_begin(self) -> bool:
+        """Whether there is anything left to do here: it has not ended, and is not left to a later start."""
+        return not self.is_over and not self._is_left
+
     async def run(self, execution: Execution) -> None:
         """Run to the end; every way to fail becomes a state with its message."""
-        if self.is_over:
+        if not self.may_begin:
             return
         was_cancelling = self.state is RunState.CANCELLING
-        self._move(RunState.CONNECTING)
+        self.approach()
         try:
             with self._output.writer(self.job.run_id, self.host.name) as writer:
+                watch = self._watch(writer)
+                sink = WatchedSink(_Output(self, writer, self._feed), watch)
                 self._execution = execution
-                self._running = asyncio.ensure_future(execution.run(_Output(self, writer, self._feed)))
+                self._running = asyncio.ensure_future(execution.run(sink))
                 if was_cancelling:
                     self._cancel_again()
-                result = await self._result_in_time(self._running)
+                result = await self._result_in_time(self._running, watch)
         except QuarterdeckError as error:
             self.failure = error
-            result = Result(None, RunState.FAILED, error.message)
+            result = self._not_begun(error)
         except Exception:
             logger.exception("run %s failed unexpectedly on %s", self.job.run_id, self.host.name)
             result = Result(None, RunState.FAILED, "A fault of Quarterdeck; the log has the details.")
         self.end(result)
 
-    async def _result_in_time(self, running: asyncio.Task[Result]) -> Result:
+    def _not_begun(self, error: QuarterdeckError) -> Result:
+        """Return the end of a task that was surely not started; too late is an end of its own if limited."""
+        is_limited = self.job.options.connect_seconds is not None
+        if is_limited and isinstance(error, SshError) and error.reason is Reason.TIMEOUT:
+            return Result(None, RunState.TIMED_OUT, self._limits().unreached)
+        return Result(None, RunState.FAILED, error.message)
+
+    async def _result_in_time(self, running: asyncio.Task[Result], watch: Watch) -> Result:
         try:
-            await asyncio.wait({running}, timeout=self._seconds_left())
-            if not running.done() and not self._stopped:
-                limit = f"{self.job.timeout_seconds:,} s"
-                await self.stop(RunState.TIMED_OUT, f"It took longer than its limit of {limit}.")
+            over = await watch.until_over(running)
+            if over and not self._stopped:
+                await self.stop(RunState.TIMED_OUT, over)
             if self._stopped:
                 await self._stop_ended.wait()
             return await running
@@ -107,12 +124,23 @@ class HostRun:
             self.stop(RunState.CANCELLED, "Cancelled before the master was restarted.")
         )
 
-    def _seconds_left(self) -> float:
-        """Return how long it may still take; a worker keeps the limit itself and is only waited for."""
-        limit: float = self.job.timeout_seconds
-        if self.started_at is not None:
-            limit -= (self._clock.now() - self.started_at).total_seconds()
-        return max(0.0, limit) + (_WORKER_LEEWAY_SECONDS if self.order is not None else 0.0)
+    def _limits(self) -> Limits:
+        return Limits.of(
+            self.job.options,
+            self.job.timeout_seconds,
+            total_leeway_seconds=_WORKER_LEEWAY_SECONDS if self.order is not None else 0,
+            connect_leeway_seconds=QUEUE_LEEWAY_SECONDS if self.host.kind is HostKind.SSH else 0,
+        )
+
+    def _watch(self, writer: OutputWriter) -> Watch:
+        """Begin to watch the limits where the task stands: it may be taken up again long after its start."""
+        spent = (self._clock.now() - self.started_at).total_seconds() if self.started_at else 0
+        return Watch(
+            self._limits(),
+            spent_seconds=spent,
+            has_started=self.started_at is not None,
+            has_output=writer.sizes.total > 0,
+        )
 
     async def stop(self, state: RunState, message: str, *, cancel_seconds: float = _CANCEL_SECONDS) -> None:
         """End it with this state, the process tree first; returns when its end is known or given up."""
@@ -136,7 +164,8 @@ class HostRun:
             self._stop_ended.set()
 
     def leave(self) -> None:
-        """Stop following without touching the task: its worker goes on, and it is taken up again later."""
+        """Stop following without touching the task: it goes on, or waits on, and is taken up again later."""
+        self._is_left = True
         if self._running is not None:
             self._running.cancel()
 
@@ -149,6 +178,23 @@ class HostRun:
         self.finished_at = self._clock.now()
         self._feed.close(self.job.run_id, self.host.name)
         self._move(state)
+
+    def fail(self, error: QuarterdeckError, state: RunState = RunState.FAILED, message: str = "") -> None:
+        """End it as surely not started."""
+        self.failure = error
+        self.end(Result(None, state, message or error.message))
+
+    def wait(self, reason: str) -> None:
+        """Say why it is still queued."""
+        if self.state is RunState.QUEUED and self.message != reason:
+            self.message = reason
+            self._changed(self, self.state)
+
+    def approach(self) -> None:
+        """Leave the queue; what is stored as queued has surely not begun."""
+        if self.state is RunState.QUEUED:
+            self.message = ""
+        self._move(RunState.CONNECTING)
 
     def begin(self) -> None:
         self.started_at = self.started_at or self._clock.now()

@@ -41,3 +41,5 @@ class Job:
     started_at: datetime | None = None
     ended: Mapping[RunState, int] = field(default_factory=dict)
     """How many more hosts of the run had ended before it was taken up again."""
+    canaries: tuple[tuple[str, RunState], ...] = ()
+    """Those of the canary that had ended by then, and how."""

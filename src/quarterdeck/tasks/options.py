@@ -32,7 +32,7 @@ class RunOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_byte_seconds: int | None = None
     """Limit from the start of a command to its first output."""
     silence_seconds: int | None = None
-    """Limit between two pieces of output."""
+    """Limit without output, at any time; before the first one only if that has no limit of its own."""
     expires_seconds: int | None = None
     """How long an order waits for a host that can't be reached; None fails at once."""
     output_bytes: int = DEFAULT_OUTPUT_BYTES
@@ -43,4 +43,4 @@ class RunOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
     canary: int = 0
     """So many hosts go first; the rest follows only when all of these succeeded."""
     stop_at_failed_percent: int | None = None
-    """When so many percent of the hosts have failed, no further host is begun."""
+    """When so many percent of the hosts have failed, timed out or are lost, no further host is begun."""

@@ -15,10 +15,12 @@ from quarterdeck.core.errors import NotFound
 from quarterdeck.hosts.models import HostRecord
 from quarterdeck.protocol.orders import Order
 from quarterdeck.protocol.tasks import Task
+from quarterdeck.tasks.drafts import HIDDEN
 from quarterdeck.tasks.jobs import Job, JobHost
 from quarterdeck.tasks.models import Run, RunHost
 from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.reach import clock_text, expiry_of
 from quarterdeck.tasks.states import RunState, overall
 
 RESTARTED: Final = "The master was restarted while it ran; whether it ended there is not known."
@@ -56,7 +58,7 @@ class Recovery:
         rows = session.scalars(
             select(RunHost).where(RunHost.run_id == run.id).order_by(RunHost.position)
         ).all()
-        going_on = [row for row in rows if self._goes_on(row, hosts)]
+        going_on = [row for row in rows if self._waits_on(run, row, hosts) or self._goes_on(row, hosts)]
         states = Counter(RunState(row.state) for row in rows)
         state = overall(states)
         run.state, run.tally = str(state), {str(each): count for each, count in states.items()}
@@ -64,6 +66,20 @@ class Recovery:
             run.is_active, run.finished_at = False, self._clock.now()
             return None
         return _job(run, rows, going_on, hosts)
+
+    def _waits_on(self, run: Run, row: RunHost, hosts: Mapping[str, HostRecord]) -> bool:
+        """Tell whether a part still waits for its host: queued it surely never began (see ``reach.py``)."""
+        options = msgspec.convert(run.options, RunOptions)
+        expires_at = expiry_of(run.created_at, options.expires_seconds)
+        if expires_at is None or row.state != RunState.QUEUED or row.host_id not in hosts:
+            return False
+        if HIDDEN in run.task.get("headers", {}).values():
+            return False  # what was left out of the database can't be sent
+        now = self._clock.now()
+        if expires_at <= now:
+            row.state, row.finished_at = str(RunState.TIMED_OUT), now
+            row.message = f"Expired: {row.name} could not be reached until {clock_text(expires_at, now)}."
+        return expires_at > now
 
     def _goes_on(self, row: RunHost, hosts: Mapping[str, HostRecord]) -> bool:
         if RunState(row.state).is_terminal:
@@ -89,6 +105,8 @@ def _job(
     run: Run, rows: Sequence[RunHost], going_on: Sequence[RunHost], hosts: Mapping[str, HostRecord]
 ) -> Job:
     ended = Counter(RunState(row.state) for row in rows if RunState(row.state).is_terminal)
+    options = msgspec.convert(run.options, RunOptions)
+    first = [(row.name, RunState(row.state)) for row in rows[: options.canary]]
     return Job(
         run_id=run.id,
         title=run.title,
@@ -97,7 +115,7 @@ def _job(
         hosts=tuple(
             JobHost(
                 host=hosts[row.host_id],
-                order=msgspec.convert(row.order, Order),
+                order=msgspec.convert(row.order, Order) if row.order is not None else None,
                 state=RunState(row.state),
                 started_at=row.started_at,
             )
@@ -109,7 +127,8 @@ def _job(
         intent_id=run.intent_id,
         timeout_seconds=run.timeout_seconds,
         created_at=run.created_at,
-        options=msgspec.convert(run.options, RunOptions),
+        options=options,
         started_at=run.started_at,
         ended=dict(ended),
+        canaries=tuple((name, state) for name, state in first if state.is_terminal),
     )

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from msgspec import to_builtins
 
 from quarterdeck.core import web
 from quarterdeck.core.config import Settings
@@ -18,10 +19,13 @@ from quarterdeck.protocol.tasks import Task
 from quarterdeck.tasks.api_call import METHODS
 from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import as_stored
+from quarterdeck.tasks.endings import LONG_WITHOUT_PAST_SECONDS
 from quarterdeck.tasks.forms import LogQuery, RunListQuery, RunPageQuery, page_values, start_of_page
 from quarterdeck.tasks.log_view import LogView, log_view, missed_lines
+from quarterdeck.tasks.option_fields import FIELDS, option_values, options_told
 from quarterdeck.tasks.output import Sizes
 from quarterdeck.tasks.output_answer import Asked, answer_output, stream_named
+from quarterdeck.tasks.past import Usual, usual_words
 from quarterdeck.tasks.records import RunHostRecord, RunQuery, RunRecord
 from quarterdeck.tasks.service import Runs
 from quarterdeck.tasks.states import RunState
@@ -64,13 +68,20 @@ def run_list() -> Page:
 @web.allow("run.start")
 def run_new() -> Page:
     values: dict[str, Any] = {"kind": request.args.get("kind", "command"), "url": request.args.get("url", "")}
+    usual: list[Usual] = []
     chosen, tags = request.args.getlist("host"), request.args.getlist("tag")
     if again := request.args.get("again"):
         run = web.part(Runs).get_run(again)
-        values |= page_values(run.task) | {"timeout_seconds": run.timeout_seconds}
-        chosen = chosen or [host.name for host in web.part(Runs).list_hosts(again, state=_state_asked())]
+        values |= (
+            page_values(run.task) | {"timeout_seconds": run.timeout_seconds} | option_values(run.options)
+        )
+        hosts = web.part(Runs).list_hosts(again, state=_state_asked())
+        chosen = chosen or [host.name for host in hosts]
+        usual = list(web.part(Runs).usual(run, hosts).values())
+        if any(each.typical_seconds > LONG_WITHOUT_PAST_SECONDS for each in usual):
+            values["keep_running"] = "true"
     values |= {"hosts": chosen, "tags": tags}
-    return _form(values, {})
+    return _form(values, {}, usual=usual_words(usual))
 
 
 @blueprint.post("/runs")
@@ -144,7 +155,9 @@ def run_cancel(run_id: str) -> Page:
     return redirect(f"/runs/{run_id}#output", 303)
 
 
-def _form(values: dict[str, Any], errors: dict[str, str], conflict: Conflict | None = None) -> str:
+def _form(
+    values: dict[str, Any], errors: dict[str, str], conflict: Conflict | None = None, usual: str = ""
+) -> str:
     book = web.part(Hosts)
     hosts = book.list_hosts()
     if values["kind"] not in dict(KINDS):
@@ -160,6 +173,10 @@ def _form(values: dict[str, Any], errors: dict[str, str], conflict: Conflict | N
         tags=sorted({tag for host in hosts for tag in host.tags}),
         kinds=KINDS,
         limit_seconds=web.part(Settings).run_timeout_seconds,
+        connect_limit=f"{web.part(Settings).ssh_connect_seconds} s",
+        options_told=options_told(values),
+        options_open=any(name in errors for name in FIELDS),
+        usual=usual,
         method_options=[(method, method) for method in METHODS],
         builtins=BUILTINS,
         bases=book.bases.list_bases() if values["kind"] == "call" else [],
@@ -228,7 +245,10 @@ def _curl(run: RunRecord) -> str:
     body = {
         "task": as_stored(run.task),
         "hosts": [host.name for host in web.part(Runs).list_hosts(run.id, limit=10)],
+        "timeout_seconds": run.timeout_seconds,
     }
+    if options := to_builtins(run.options):
+        body["options"] = options
     url = f"{request.host_url}api/v1/runs"
     data = shlex.quote(json.dumps(body, ensure_ascii=False))
     headers = '-H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'

@@ -28,14 +28,16 @@ from quarterdeck.tasks.assignments import Assignments
 from quarterdeck.tasks.contact_notes import ContactNotes
 from quarterdeck.tasks.dispatch import Dispatcher, Surroundings
 from quarterdeck.tasks.drafts import Draft, StartRun, job_of, orders_of, store, with_intent
-from quarterdeck.tasks.duplicates import Overlap, find_overlap
+from quarterdeck.tasks.duplicates import find_overlap
 from quarterdeck.tasks.endings import Endings, long_after_seconds
 from quarterdeck.tasks.feed import Feed
+from quarterdeck.tasks.idempotency import Once, check_unused, keep, owner_of
 from quarterdeck.tasks.jobs import Job
 from quarterdeck.tasks.models import Run
 from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT, check_limit, check_task
 from quarterdeck.tasks.output import OutputStore
 from quarterdeck.tasks.past import Usual, usual_durations
+from quarterdeck.tasks.reach import Reach
 from quarterdeck.tasks.recorder import Recorder
 from quarterdeck.tasks.records import RunCounts, RunHostRecord, RunPage, RunQuery, RunRecord, RunRecords
 from quarterdeck.tasks.recovery import Recovery
@@ -84,6 +86,7 @@ class Runs:
                 output=output,
                 recorder=recorder,
                 feed=Feed(publish, is_watched),
+                reach=Reach(hosts, pool, clock),
                 prepare=Assignments(hosts, pool, output, history).prepare,
                 on_began=self._endings.watch,
                 on_host_end=ContactNotes(hosts).note,
@@ -95,12 +98,16 @@ class Runs:
 
     # --- starting ---
 
-    def start_run(self, actor: Actor, wanted: StartRun) -> RunRecord:
+    def start_run(self, actor: Actor, wanted: StartRun, once: Once | None = None) -> RunRecord:
         """Start a run and return it at once.
 
         Raises Invalid for bad fields, Conflict when the same is under way on a host in common and is
-        not forced, and Busy when the history can't be written: then nothing has begun or remains.
+        not forced, KeyUsed when ``once`` has started a run, and Busy when the history can't be written: then
+        nothing has begun or remains.
         """
+        if once is not None:
+            with self._db.read() as session:
+                check_unused(session, owner_of(actor), once, self._clock.now())
         faults = _faults(wanted)
         if faults:
             raise Invalid(faults)
@@ -118,6 +125,7 @@ class Runs:
                 created_at=self._clock.now(),
                 request_id=request_id.get(),
                 forced_reason=wanted.reason.strip() if wanted.force else None,
+                once=once,
             )
         )
 
@@ -171,14 +179,21 @@ class Runs:
     def _insert(self, draft: Draft) -> Job:
         """Store the rows unless they would repeat a run under way; both in one transaction."""
         orders = orders_of(draft, self._history.witness())
-        young = draft.created_at - timedelta(seconds=self._settings.duplicate_seconds)
+        owner = owner_of(draft.actor)
         with self._db.write() as session:
+            now = self._clock.now()
+            if draft.once is not None:
+                check_unused(session, owner, draft.once, now)
+            # Counted from now, not from the draft: who waited for the lock must see what ended meanwhile.
+            recent = now - timedelta(seconds=self._settings.duplicate_seconds)
             overlap = find_overlap(
-                session, draft.fingerprint, [host.id for host in draft.hosts], started_after=young
+                session, draft.fingerprint, [host.id for host in draft.hosts], ended_after=recent
             )
             if overlap and draft.forced_reason is None:
-                raise _conflict(overlap)
+                raise overlap.conflict()
             store(session, draft, orders, overlap.run_id if overlap else None)
+            if draft.once is not None:
+                keep(session, owner, draft.once, draft.id, now)
         return job_of(draft, orders)
 
     # --- while it runs ---
@@ -294,18 +309,3 @@ def _faults(wanted: StartRun) -> dict[str, str]:
 def _refusal(draft: Draft, error: Exception) -> dict[str, Any]:  # Any: JSON
     detail = {"run": draft.id, "state": "refused", "error": str(error)}
     return detail | (error.extra if isinstance(error, QuarterdeckError) else {})
-
-
-def _conflict(overlap: Overlap) -> Conflict:
-    where = ", ".join(overlap.hosts[:3]) + (
-        f" and {len(overlap.hosts) - 3} more" if len(overlap.hosts) > 3 else ""
-    )
-    word = "is running" if overlap.is_active else "was just run"
-    return Conflict(
-        f"The same {word} on {where}, started by {overlap.started_by}. Join it, or run it anyway.",
-        duplicate_of=overlap.run_id,
-        started_by=overlap.started_by,
-        started_at=overlap.started_at.isoformat(),
-        is_active=overlap.is_active,
-        hosts=list(overlap.hosts),
-    )
