@@ -158,6 +158,7 @@ def _every(scene: Scene, fleet_run: str) -> dict[str, str]:
         "host-edit": "/hosts/web-1/edit",
         "host-remove": "/hosts/web-1/remove",
         "host-import": "/hosts/import",
+        "host-invitations": "/hosts/invitations",
         "bases": "/bases",
         "runs": "/runs",
         "runs-none": "/runs?q=nothing",

@@ -18,7 +18,7 @@ from quarterdeck.core.ids import new_id
 from quarterdeck.core.security import new_token
 from quarterdeck.protocol.orders import Order, OrderStatus, sealed
 from quarterdeck.protocol.tasks import CommandTask, Task
-from tests.deck import free_port, wait_until
+from tests.deck import BIN, free_port, wait_until
 
 _TLS = ssl.create_default_context()  # made once: each call would read all certificates anew
 
@@ -56,13 +56,15 @@ class WorkerNode:
             "QUARTERDECK_WORKER_BIND": f"127.0.0.1:{self.port}",
             **settings,
         }
+        self.arguments: list[str] = []
+        """Of the quarterdeck command, where the worker is not started by its module."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "quarterdeck"], env=self.environment, stdout=log, stderr=log
-            )
+            module = [sys.executable, "-m", "quarterdeck"]
+            command = [str(BIN / "quarterdeck"), *self.arguments] if self.arguments else module
+            self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         wait_until(self.is_alive, f"the worker to start; its log:\n{self.log()[-3000:]}")
         return self
 

@@ -122,6 +122,8 @@ def up(node: CliNode) -> None:
         SELFSERVICE_TYPE="worker",
         QUARTERDECK_HOME=str(worker_home),
         QUARTERDECK_MASTER_URL=settings.bind.url,
+        QUARTERDECK_DIAL_OUT="false",
+        QUARTERDECK_JOIN_CODE="",
     )
     sys.exit(serve.supervise([serve.Child("worker", _NODE, worker), serve.Child("master", _NODE, master)]))
 
@@ -134,13 +136,26 @@ def master(node: CliNode) -> None:
 
 
 @main.command()
+@click.option("--join", "code", default="", help="Join a master by its one-time code; “-” asks for it.")
+@click.option("--master", "url", default="", help="Address of the master to join.")
+@click.option("--pin", default="", help="Accept only this certificate of the master: SHA256:…")
 @click.pass_obj
-def worker(node: CliNode) -> None:
-    """Start a worker, which takes orders from its master."""
-    _become(node.settings, NodeKind.WORKER)
+def worker(node: CliNode, code: str, url: str, pin: str) -> None:
+    """Start a worker, which takes orders from its master.
+
+    With a code of `quarterdeck host invite`, it joins that master and from then on dials it: nothing needs
+    to reach this machine. What it joined by is kept in its home; the next start needs no option.
+    """
+    given = {
+        "QUARTERDECK_JOIN_CODE": click.prompt("Code", hide_input=True) if code == "-" else code,
+        "QUARTERDECK_MASTER_URL": url,
+        "QUARTERDECK_MASTER_PIN": pin,
+    }
+    _become(node.settings, NodeKind.WORKER, **{name: value for name, value in given.items() if value})
 
 
-def _become(settings: Settings, kind: NodeKind) -> None:
+def _become(settings: Settings, kind: NodeKind, **given: str) -> None:
     """Turn this process into a node; one entry point decides what each kind loads."""
-    environment = environment_of(settings, SELFSERVICE_TYPE=kind.value, QUARTERDECK_HOME=str(settings.home))
+    home = str(settings.home)
+    environment = environment_of(settings, SELFSERVICE_TYPE=kind.value, QUARTERDECK_HOME=home, **given)
     os.execve(_NODE[0], _NODE, environment)  # noqa: S606 - our own program, no shell

@@ -20,6 +20,7 @@ import quarterdeck.history.api
 import quarterdeck.history.routes
 import quarterdeck.home.routes
 import quarterdeck.hosts.api
+import quarterdeck.hosts.line_api
 import quarterdeck.hosts.live
 import quarterdeck.hosts.routes
 import quarterdeck.notify.api
@@ -52,6 +53,7 @@ from quarterdeck.home.service import Home
 from quarterdeck.hosts.bootstrap import ensure_own_hosts
 from quarterdeck.hosts.health import HealthWatch
 from quarterdeck.parts import MASTER_NAME, Parts
+from quarterdeck.protocol.line import PATH as LINE_PATH
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ _EDGES: Final = (
     quarterdeck.notify.api,
     quarterdeck.hosts.routes,
     quarterdeck.hosts.api,
+    quarterdeck.hosts.line_api,
     quarterdeck.tasks.routes,
     quarterdeck.tasks.api,
     quarterdeck.tasks.node_api,
@@ -135,6 +138,7 @@ def create_asgi(settings: Settings) -> Dispatcher:
     async def start() -> None:
         await parts.live.start()
         await asyncio.to_thread(_prepare, parts)
+        background.keep(parts.hosts.lines.watch())
         await parts.runs.recover()
         background.keep(parts.watch.run())
         background.keep(metrics.watch_loop())
@@ -155,8 +159,9 @@ def create_asgi(settings: Settings) -> Dispatcher:
         loop=parts.loop,
         sockets=parts.live,
         hot={"/healthz": healthz, "/readyz": readyz(checks)},
+        websockets={LINE_PATH: parts.hosts.lines},
         startup=[start],
-        stopping=[parts.live.stop],
+        stopping=[parts.live.stop, parts.hosts.lines.stop],
         shutdown=[end],
     )
 
@@ -241,6 +246,7 @@ def _metrics(parts: MasterParts, bridge: Bridge) -> Metrics:
     metrics.add_gauge("quarterdeck_requests_in_flight", "Requests to the app.", lambda: bridge.in_flight)
     metrics.add_gauge("quarterdeck_runs_active", "Runs under way.", lambda: parts.runs.counts().active)
     metrics.add_gauge("quarterdeck_sockets", "Open sockets.", lambda: live.sockets)
+    metrics.add_gauge("quarterdeck_lines", "Workers that have dialled in.", lambda: len(parts.hosts.lines))
     counters = live.counters
     metrics.add_counter("quarterdeck_sockets_refused", "By their Origin.", lambda: counters.refused)
     metrics.add_counter("quarterdeck_sockets_dropped", "Too slow to follow.", lambda: counters.dropped_peers)

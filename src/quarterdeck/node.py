@@ -11,7 +11,9 @@ from quarterdeck.core.log import configure_logging
 
 
 class Node(Protocol):
-    """What ``create_asgi`` of master and worker returns."""
+    """What ``create_asgi`` of master and worker returns; one that does not ``listen`` dials out instead."""
+
+    listens: bool
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
@@ -40,6 +42,8 @@ def run(settings: Settings) -> int:
     except OSError as error:
         sys.stderr.write(f"quarterdeck: {error.filename or settings.home}: {error.strerror or error}\n")
         return 1
+    if not node.listens:
+        return serve.run(node, None, before_end=node.stop)
     bind = settings.bind if settings.node_type is NodeKind.MASTER else settings.worker_bind
     return serve.run(node, bind, announce=lambda bound: _announce(settings, bound), before_end=node.stop)
 

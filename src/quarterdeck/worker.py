@@ -12,12 +12,13 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flask import Flask, request
 
 from quarterdeck.access.permissions import may
 from quarterdeck.core.actors import NOBODY, Actor, ActorKind
+from quarterdeck.core.asgi import App
 from quarterdeck.core.bridge import Bridge
 from quarterdeck.core.clock import Clock, SystemClock
 from quarterdeck.core.config import Settings, SettingsError
@@ -29,10 +30,14 @@ from quarterdeck.core.web import Edge, install, provide
 from quarterdeck.history import worker as history_worker
 from quarterdeck.history.service import History
 from quarterdeck.tasks import worker as tasks_worker
+from quarterdeck.tasks.code_joining import join_by_code
 from quarterdeck.tasks.master_calls import MasterCalls
 from quarterdeck.tasks.membership import Membership
 from quarterdeck.tasks.spool import MASTER, Spool
 from quarterdeck.tasks.worker import NodeFacts
+
+if TYPE_CHECKING:
+    from quarterdeck.tasks.dial_out import DialOut
 
 TOKEN_FILE: Final = "master-token"  # noqa: S105 - a file's name
 _SHORTEST_TOKEN: Final = 24
@@ -104,6 +109,8 @@ def create_asgi(settings: Settings) -> Dispatcher:
     """Make the worker as an ASGI application, with its beginning and its end."""
     _share_heaps()
     parts = make_parts(settings)
+    if settings.join_code:
+        join_by_code(settings, parts.membership, parts.history, bearer=parts.bearer, node=node_name())
     bridge = Bridge(
         create_app(settings, parts),
         threads=settings.threads,
@@ -115,14 +122,33 @@ def create_asgi(settings: Settings) -> Dispatcher:
         bridge.close()
         parts.history.close()
 
+    startup, stopping = [parts.spool.recover], [parts.spool.stop]
+    if parts.membership.dials_out:
+        line = _line(parts, bridge)
+        startup, stopping = [*startup, line.start], [*stopping, line.stop]
     return Dispatcher(
         bridge,
         loop=parts.loop,
         hot={"/healthz": healthz},
-        startup=[parts.spool.recover],
-        stopping=[parts.spool.stop],
+        startup=startup,
+        stopping=stopping,
         shutdown=[parts.spool.stop, close],
+        listens=not parts.membership.dials_out,
     )
+
+
+def _line(parts: Parts, app: App) -> "DialOut":
+    """Make the line to the master; without one, its library is not even loaded."""
+    from quarterdeck.tasks.dial_out import DialOut
+
+    member = parts.membership.current()
+    if member is None:
+        raise SettingsError(
+            "QUARTERDECK_DIAL_OUT needs a master to dial. Let an administrator invite this worker, then: "
+            "quarterdeck worker --join CODE --master URL"
+        )
+    sys.stderr.write(f"quarterdeck worker: dials {member.master_url} and listens nowhere\n")
+    return DialOut(parts.membership, parts.history, app)
 
 
 def _share_heaps() -> None:

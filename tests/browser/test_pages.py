@@ -24,6 +24,7 @@ PAGES = [
     "/hosts/web1/edit",
     "/hosts/web1/remove",
     "/hosts/import",
+    "/hosts/invitations",
     "/bases",
     "/bases/tickets/remove",
     "/runs",

@@ -46,7 +46,7 @@ async def block_the_loop() -> None:
 def main(kind: str, port: str) -> int:
     live = Live(Cast())
     loop = Loop()
-    more = {
+    more: dict[str, Any] = {  # Any: steps of a dispatcher
         "node": {"startup": [live.start], "shutdown": [end_account]},
         "hanging-shutdown": {"startup": [live.start], "shutdown": [hang, end_account]},
         "blocked-shutdown": {"startup": [live.start], "shutdown": [block_the_loop]},

@@ -28,6 +28,7 @@ from quarterdeck.core.ui.guard import Guard
 from quarterdeck.core.vault import Vault
 from quarterdeck.history.service import History
 from quarterdeck.hosts import api as hosts_api
+from quarterdeck.hosts import line_api
 from quarterdeck.hosts import routes as hosts_routes
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
@@ -172,6 +173,7 @@ def make_app(node: Node) -> APIFlask:
     web.provide(app, node.hosts)
     app.register_blueprint(hosts_routes.blueprint)
     app.register_blueprint(hosts_api.blueprint)
+    app.register_blueprint(line_api.blueprint)
     return app
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.pinning import read_pin
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -160,6 +161,18 @@ class Settings:
     )
     worker_bearer_token: str = _setting(
         _secret, "", "What a worker shows to its master; given by the master when empty.", secret=True
+    )
+    master_pin: str = _setting(
+        read_pin, "", "SHA-256 fingerprint of the only certificate that a worker accepts of its master."
+    )
+    dial_out: bool = _setting(
+        _boolean, False, "Let a worker listen nowhere and keep a line open to its master instead."
+    )
+    join_code: str = _setting(
+        str,
+        "",
+        "One-time code by which a worker joins its master; no longer looked at once it has.",
+        secret=True,
     )
     worker_commands_on_master: bool = _setting(
         _boolean, False, "Let workers hand commands, and not only built-in tasks, to the master."

@@ -22,10 +22,11 @@ _CHECKS_AGE_SECONDS: Final = 1
 
 
 class Dispatcher:
-    """Sends each request to the sockets, to a hot route, or to the web application.
+    """Sends each request to the sockets, to a hot route or bare websocket, or to the web application.
 
     ``startup`` and ``shutdown`` are awaited in the order given, on the loop that ``loop`` is bound to.
-    ``stop`` is what the server calls first when it ends, so that long polls don't hold it up.
+    ``stop`` is what the server calls first when it ends, so that long polls don't hold it up. A node that
+    does not ``listen`` is only started and stopped by the server: its requests come another way.
     """
 
     def __init__(
@@ -35,14 +36,18 @@ class Dispatcher:
         loop: Loop,
         sockets: App | None = None,
         hot: Mapping[str, App] | None = None,
+        websockets: Mapping[str, App] | None = None,
         startup: Sequence[Step] = (),
         stopping: Sequence[Step] = (),
         shutdown: Sequence[Step] = (),
+        listens: bool = True,
     ) -> None:
         self._web = web
         self._loop = loop
         self._sockets = sockets
         self._hot = dict(hot or {})
+        self._websockets = dict(websockets or {})
+        self.listens = listens
         self._startup = startup
         self._stopping = stopping
         self._shutdown = shutdown
@@ -55,8 +60,7 @@ class Dispatcher:
         if self._sockets and (path == SOCKETS_PATH or path.startswith(f"{SOCKETS_PATH}/")):
             await self._sockets(scope, receive, send)
         elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1000})
+            await self._websockets.get(path, _no_websocket)(scope, receive, send)
         else:
             await self._hot.get(path, self._web)(scope, receive, send)
 
@@ -95,6 +99,11 @@ class Dispatcher:
                     await _run_quietly(step)
         except TimeoutError:
             logger.warning("shutting down took longer than %s s; the rest is left", _SHUTDOWN_SECONDS)
+
+
+async def _no_websocket(_scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close", "code": 1000})
 
 
 async def _run_quietly(step: Step) -> None:

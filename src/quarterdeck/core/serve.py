@@ -111,26 +111,28 @@ async def _nothing() -> None:
 
 def run(
     app: App,
-    bind: Bind,
+    bind: Bind | None,
     *,
     announce: Announce | None = None,
     before_end: Callable[[], Awaitable[None]] = _nothing,
 ) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit status.
+    """Serve until SIGINT or SIGTERM; returns the exit status. Without ``bind``, listen nowhere.
 
     ``announce`` gets the address, with the real port, once requests are answered. ``before_end`` is
     awaited first when the node ends. An address that can't be had is one line and status 1.
     """
-    try:
-        listener = listen(bind)
-    except OSError as error:
-        sys.stderr.write(f"quarterdeck: {_bind_message(bind, error)}\n")
-        return 1
+    listeners: list[socket.socket] = []
+    if bind is not None:
+        try:
+            listeners = [listen(bind)]
+        except OSError as error:
+            sys.stderr.write(f"quarterdeck: {_bind_message(bind, error)}\n")
+            return 1
+        bind = Bind(bind.host, listeners[0].getsockname()[1])
     allow_many_files()
-    bound = Bind(bind.host, listener.getsockname()[1])
-    server = _Server(configure(app), lambda: announce(bound) if announce else None, before_end)
+    server = _Server(configure(app), lambda: announce(bind) if announce and bind else None, before_end)
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
     except SystemExit as exit_:  # uvicorn's way to say that the application did not start
         return int(exit_.code or 0)
     _leave_threads()

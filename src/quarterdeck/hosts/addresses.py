@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from quarterdeck.core.config import LOOPBACK_NAMES
 
-RESERVED_NAMES: Final = frozenset({"new", "import", "rows"})
+RESERVED_NAMES: Final = frozenset({"new", "import", "invitations", "rows"})
 """Words that are pages of their own under /hosts."""
 LONGEST_BASE: Final = 500
 

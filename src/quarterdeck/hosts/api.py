@@ -49,6 +49,7 @@ class HostOut(BaseModel):
     host_key: HostKeyOut
     jump: str | None
     url: str | None
+    dials_in: bool
     use_agent: bool
     stored_secrets: list[str]
     created_at: datetime
@@ -286,6 +287,7 @@ def host_json(host: HostRecord) -> Json:
         },
         "jump": host.jump or None,
         "url": host.url or None,
+        "dials_in": host.dials_in,
         "use_agent": host.use_agent,
         "stored_secrets": sorted(host.stored),
         "created_at": host.created_at,

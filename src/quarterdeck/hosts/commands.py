@@ -133,6 +133,40 @@ def remove(node: Node, name: str) -> None:
     click.echo(f"{name} is removed.")
 
 
+@host.command("invite")
+@click.argument("name")
+@click.option("--tag", "tags", multiple=True, help="May be given again.")
+@click.option("--pin", default="", help="Fingerprint of this master's certificate, for the worker to pin.")
+@click.pass_obj
+def invite(node: Node, name: str, tags: tuple[str, ...], pin: str) -> None:
+    """Invite a worker that dials in, as one behind NAT must; prints what to type on its machine.
+
+    The code in it works once and for 15 minutes.
+    """
+    made = _told(lambda: node.hosts.invitations.invite(node.actor, name, tags, pin=pin))
+    click.echo(
+        f"On the machine of {made.record.name}, until {made.record.expires_at:%H:%M} UTC, once:\n", err=True
+    )
+    click.echo(made.command)
+
+
+@host.command("invitations")
+@click.pass_obj
+def invitations(node: Node) -> None:
+    """List the invitations that can still be taken up."""
+    for each in node.hosts.invitations.open():
+        click.echo(f"{each.id}  {each.name:<24} until {each.expires_at:%H:%M} UTC, by {each.invited_by}")
+
+
+@host.command("uninvite")
+@click.argument("invitation_id", metavar="ID")
+@click.pass_obj
+def uninvite(node: Node, invitation_id: str) -> None:
+    """Take an invitation back."""
+    node.hosts.invitations.revoke(node.actor, invitation_id)
+    click.echo("The code is worth nothing any more.")
+
+
 @host.command("import")
 @click.argument("file", type=click.File())
 @click.option("--format", "format_", type=click.Choice([each.value for each in ImportFormat]), default="yaml")

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from quarterdeck.core.errors import Invalid
 from quarterdeck.hosts import addresses, keys
-from quarterdeck.hosts.models import SECRETS, SSH_PORT, WORKER_PORT, HostKind
+from quarterdeck.hosts.models import LINE, SECRETS, SSH_PORT, WORKER_PORT, HostKind
 
 T = TypeVar("T")
 
@@ -94,6 +94,8 @@ def read_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
 def _check_place(draft: HostDraft, faults: _Faults) -> HostDraft:
     if draft.kind is HostKind.MASTER:
         return replace(draft, address="", port=0, scheme="")
+    if draft.scheme == LINE:  # only an invitation makes such a host
+        return replace(draft, address="", port=0)
     if draft.kind is HostKind.WORKER:
         place = faults.read(
             "address",

@@ -168,5 +168,5 @@ def kept_values(record: HostRecord) -> dict[str, Any]:
     """
     values = {name: getattr(record, name) for name in _PLAIN}
     if record.kind is HostKind.WORKER:
-        values["address"], values["port"] = record.url, 0
+        values["address"], values["port"] = record.url, 0  # none for one that dials in
     return values

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any, Final
 
+import httpx
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
@@ -11,6 +12,7 @@ from quarterdeck.core.db import Database
 from quarterdeck.core.errors import Invalid, NotFound, QuarterdeckError
 from quarterdeck.core.vault import Vault
 from quarterdeck.hosts import recording, sealing
+from quarterdeck.hosts.line_transport import line_url
 from quarterdeck.hosts.models import Host, HostKind, HostRecord, WorkerLink
 from quarterdeck.hosts.ssh_errors import Reason, SshError
 from quarterdeck.hosts.ssh_target import SshTarget
@@ -42,8 +44,10 @@ _TOKENS: Final = select(Host.id, Host.token).where(Host.kind == HostKind.WORKER)
 class Links:
     """Makes targets and links; what it returns holds secrets and is never shown or stored."""
 
-    def __init__(self, db: Database, vault: Vault, settings: Settings) -> None:
-        self._db, self._vault, self._settings = db, vault, settings
+    def __init__(
+        self, db: Database, vault: Vault, settings: Settings, *, lines: httpx.AsyncBaseTransport
+    ) -> None:
+        self._db, self._vault, self._settings, self._lines = db, vault, settings, lines
 
     def ssh_target(self, host_id: str) -> SshTarget:
         """Return how to reach an SSH host, with the hosts to jump over.
@@ -94,6 +98,8 @@ class Links:
 
     def _link(self, record: HostRecord, token: bytes | None) -> WorkerLink:
         bearer = sealing.unsealed(self._vault, record.id, "token", token)
+        if record.dials_in:
+            return WorkerLink(record.name, line_url(record.id), bearer, self._lines)
         return WorkerLink(record.name, record.url, bearer or self._settings.master_bearer_token)
 
     def _target(self, session: Session, row: Columns) -> SshTarget:

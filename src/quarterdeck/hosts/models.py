@@ -3,15 +3,20 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from quarterdeck.core.db import Base
 
+if TYPE_CHECKING:
+    from httpx import AsyncBaseTransport
+
 SSH_PORT: Final = 22
 WORKER_PORT: Final = 5001
+LINE: Final = "line"
+"""The scheme of a worker that dials in."""
 
 
 class HostKind(StrEnum):
@@ -86,6 +91,24 @@ class HostTag(Base):
     tag: Mapped[str] = mapped_column(String(40), primary_key=True, index=True)
 
 
+class Invitation(Base):
+    """A one-time code by which a worker may join under a name; only the code's digest is kept."""
+
+    __tablename__ = "host_invitations"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(63))
+    tags: Mapped[list[str]] = mapped_column(JSON)
+    invited_by: Mapped[str] = mapped_column(String(160))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    host_id: Mapped[str | None] = mapped_column(String(26))
+    """The worker that joined by it."""
+
+
 class ApiBase(Base):
     """A remote API that runs may call; its bearer is sealed for ``base:<id>:bearer``."""
 
@@ -133,9 +156,14 @@ class HostRecord:
     created_at: datetime
 
     @property
+    def dials_in(self) -> bool:
+        """Tell whether it is a worker that keeps a line open to this master, and has no address."""
+        return self.scheme == LINE
+
+    @property
     def url(self) -> str:
-        """The base address of a worker; empty for other kinds."""
-        if self.kind is not HostKind.WORKER:
+        """The base address of a worker; empty for other kinds, and for one that dials in."""
+        if self.kind is not HostKind.WORKER or self.dials_in:
             return ""
         address = f"[{self.address}]" if ":" in self.address else self.address
         return f"{self.scheme}://{address}:{self.port}"
@@ -147,9 +175,11 @@ class HostRecord:
 
     @property
     def place(self) -> str:
-        """Where it is, in one line: ``deploy@10.0.0.5:2222``, a worker's URL, or this node."""
+        """Where it is, in a few words: ``deploy@10.0.0.5:2222``, a worker's URL, or that it dials in."""
         if self.kind is HostKind.MASTER:
             return "this node"
+        if self.dials_in:
+            return "dials in"
         if self.kind is HostKind.WORKER:
             return self.url
         address = f"[{self.address}]" if ":" in self.address else self.address
@@ -158,11 +188,24 @@ class HostRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLink:
-    """How to call a worker."""
+    """How to call a worker; ``transport`` is the way to one that dials in, None is plain HTTP."""
 
     name: str
     url: str
     bearer: str
+    transport: "AsyncBaseTransport | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationRecord:
+    """An invitation without its code."""
+
+    id: str
+    name: str
+    tags: tuple[str, ...]
+    invited_by: str
+    created_at: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

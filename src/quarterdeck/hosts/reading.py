@@ -59,6 +59,11 @@ class Hostlist:
         except NotFound:
             return None
 
+    def holders_of(self, digests: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Return the id and name of the worker of each of these digests of tokens that counts."""
+        with self._db.read() as session:
+            return store.token_holders(session, digests)
+
     def resolve(self, names: Collection[str], tags: Collection[str]) -> list[HostRecord]:
         """Return the hosts of these names and of any of these tags, by name, each once.
 

@@ -9,7 +9,7 @@ from flask import Blueprint, redirect, render_template, request
 from quarterdeck.core import web
 from quarterdeck.core.errors import Conflict, Invalid, NotFound
 from quarterdeck.core.ui.guard import FIELD
-from quarterdeck.hosts import base_routes, import_routes
+from quarterdeck.hosts import base_routes, import_routes, invitation_routes
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.forms import kept_values, read_host_form
 from quarterdeck.hosts.keys import fingerprint_of
@@ -19,6 +19,7 @@ from quarterdeck.hosts.store import SORTS, HostQuery
 
 blueprint = Blueprint("hosts", __name__, template_folder="templates")
 blueprint.register_blueprint(import_routes.blueprint)
+blueprint.register_blueprint(invitation_routes.blueprint)
 blueprint.register_blueprint(base_routes.blueprint)
 
 PAGE_SIZE: Final = 100

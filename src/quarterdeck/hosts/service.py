@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Collection, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.config import Settings
 from quarterdeck.core.db import Database
-from quarterdeck.core.errors import Busy, Conflict, Invalid, QuarterdeckError
+from quarterdeck.core.errors import Busy, Conflict, Invalid, QuarterdeckError, Unauthenticated
 from quarterdeck.core.loop import Loop
 from quarterdeck.core.security import token_digest
 from quarterdeck.core.vault import Vault
@@ -20,9 +21,13 @@ from quarterdeck.hosts.changes import Changes, Publish
 from quarterdeck.hosts.contacts import Contacts
 from quarterdeck.hosts.drafts import HostDraft, checked, checked_all, read_tags
 from quarterdeck.hosts.host_keys import HostKey
+from quarterdeck.hosts.invitations import Invitations
 from quarterdeck.hosts.joining import Joining
+from quarterdeck.hosts.line_relay import RelayTransport
+from quarterdeck.hosts.line_transport import LineTransport
+from quarterdeck.hosts.lines import Lines
 from quarterdeck.hosts.links import Links
-from quarterdeck.hosts.models import BaseRecord, HostKind, HostRecord, HostState, WorkerLink
+from quarterdeck.hosts.models import LINE, BaseRecord, HostKind, HostRecord, HostState, WorkerLink
 from quarterdeck.hosts.probing import Probing, TestResult
 from quarterdeck.hosts.reading import HostCounts, Hostlist
 from quarterdeck.hosts.rows import Rows, differences, told
@@ -55,12 +60,22 @@ class Hosts:
         self._db, self._history = db, history
         self._pool, self.loop, self._settings = pool, loop, settings
         self._noting: set[asyncio.Future[None]] = set()
-        self.calls = WorkerCalls()
+        self.lines = Lines(
+            history,
+            clock,
+            admit=self._admit_line,
+            holders=lambda digests: self.list.holders_of(digests),
+            on_up=self._look_at,
+            trusted_proxies=settings.trusted_proxies,
+        )
+        over_lines = LineTransport(self.lines, RelayTransport(settings.home, settings.bind.url))
+        self.calls = WorkerCalls(over_lines)
         self.changes = Changes(publish, loop, clock)
         self.contacts = Contacts(db, history, clock, self.changes)
         self.list = Hostlist(db, self.contacts)
-        self.links = Links(db, vault, settings)
+        self.links = Links(db, vault, settings, lines=over_lines)
         self._rows = Rows(vault, clock)
+        self.invitations = Invitations(db, history, clock, settings, rows=self._rows, changes=self.changes)
         self.bases = Bases(db, history, vault, clock)
         self._trust = Trust(db, history, links=self.links, contacts=self.contacts, scan=pool.scan_host_key)
         self._joining = Joining(db, history, settings, calls=self.calls, contacts=self.contacts)
@@ -201,8 +216,8 @@ class Hosts:
 
     def change(self, actor: Actor, name: str, draft: HostDraft) -> tuple[HostRecord, bool]:
         """Change a host as ``edit_host`` does, without contact; tells too whether contact is due."""
-        draft = checked(draft)
         before = self.get(name)
+        draft = checked(_as_dialling(draft) if before.dials_in else draft)
         changed = differences(before, draft)
         detail = {"host": name, "changed": changed}
         with self._history.action(actor, "host.edit", f"host:{name}", detail=detail) as outcome:
@@ -307,9 +322,34 @@ class Hosts:
 
     def _drop_connections(self, host_id: str) -> None:
         try:
-            self._wait(self._pool.forget(host_id))
+            self._wait(self._let_go(host_id))
         except Busy as error:
             logger.info("no connection of %s is open here: %s", host_id, error.message)
 
+    async def _let_go(self, host_id: str) -> None:
+        self.lines.cut(host_id)
+        await self._pool.forget(host_id)
+
+    async def _look_at(self, host_id: str) -> None:
+        await self.probing.test(await asyncio.to_thread(self.list.get_by_id, host_id))
+
+    def _admit_line(self, bearer: str) -> HostRecord:
+        """Return the worker that may keep a line open with this token; raises Unauthenticated or Conflict."""
+        worker = self.worker_by_token(bearer)
+        if worker is None:
+            raise Unauthenticated("This token is not one of a worker here: it was removed or revoked.")
+        if not worker.dials_in:
+            raise Conflict(f"{worker.name} was added with an address; invite it to let it dial in.")
+        return worker
+
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run(work, timeout_seconds=_HOPS * self._settings.ssh_connect_seconds)
+
+
+def _as_dialling(draft: HostDraft) -> HostDraft:
+    """Return a draft that keeps a worker dialling in; raises Invalid for an address or another token."""
+    if draft.address:
+        raise Invalid({"address": "This worker dials in and has no address. Remove it to add it with one."})
+    if draft.secrets or draft.forget:
+        raise Invalid({"token": "This worker made its tokens when it joined; invite it again to renew them."})
+    return replace(draft, scheme=LINE)

@@ -1,6 +1,6 @@
 """Queries over the tables of hosts; callers bring the session and own the transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -60,6 +60,14 @@ def all_tags(session: Session) -> dict[str, int]:
     """Return every tag with the number of its hosts, in order."""
     rows = session.execute(select(HostTag.tag, func.count()).group_by(HostTag.tag).order_by(HostTag.tag))
     return {row[0]: row[1] for row in rows}
+
+
+def token_holders(session: Session, digests: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return the id and name of the worker that holds each of these digests of tokens."""
+    rows = session.execute(
+        select(Host.token_digest, Host.id, Host.name).where(Host.token_digest.in_(digests))
+    )
+    return {row.token_digest: (row.id, row.name) for row in rows}
 
 
 def check_free(session: Session, name: str, *, but: str = "") -> None:

@@ -8,7 +8,8 @@ import httpx
 import msgspec
 
 from quarterdeck.core.errors import NotFound, Unreachable
-from quarterdeck.hosts.models import WorkerLink
+from quarterdeck.hosts.line_transport import NoLine
+from quarterdeck.hosts.models import LINE, WorkerLink
 from quarterdeck.protocol.orders import Health, JoinAnswer, JoinRequest
 
 T = TypeVar("T")
@@ -16,6 +17,8 @@ T = TypeVar("T")
 MAX_ANSWER_BYTES: Final = 8_000_000
 _TIMEOUT: Final = httpx.Timeout(8, connect=4)
 _HEALTH_TIMEOUT: Final = httpx.Timeout(4)
+_LINE_HEALTH_TIMEOUT: Final = httpx.Timeout(4, connect=0)
+"""A worker that dials in is asked as soon as it does: the watch need not wait for it."""
 _LIMITS: Final = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60)
 
 
@@ -24,15 +27,17 @@ class WorkerRefused(Unreachable):
 
 
 class WorkerCalls:
-    """One pool of connections to all workers; use it on the loop only."""
+    """One pool of connections to all workers, and their ``lines``; use it on the loop only."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: httpx.AsyncBaseTransport) -> None:
+        self._lines = lines
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def health(self, link: WorkerLink) -> Health:
         """Ask how the worker is; raises Unreachable with the reason."""
-        return decoded(await self.call(link, "GET", "/health", timeout=_HEALTH_TIMEOUT), Health, link)
+        timeout = _LINE_HEALTH_TIMEOUT if link.transport else _HEALTH_TIMEOUT
+        return decoded(await self.call(link, "GET", "/health", timeout=timeout), Health, link)
 
     async def join(self, link: WorkerLink, request: JoinRequest) -> JoinAnswer:
         """Make this master known to the worker; raises WorkerRefused or Unreachable."""
@@ -75,7 +80,11 @@ class WorkerCalls:
         if self._client is None or self._loop is not loop:
             # No proxy of the environment: a worker's bearer goes to the worker and to nobody else.
             self._client = httpx.AsyncClient(
-                timeout=_TIMEOUT, limits=_LIMITS, follow_redirects=False, trust_env=False
+                timeout=_TIMEOUT,
+                limits=_LIMITS,
+                follow_redirects=False,
+                trust_env=False,
+                mounts={f"{LINE}://": self._lines},
             )
             self._loop = loop
         return self._client
@@ -83,6 +92,21 @@ class WorkerCalls:
 
 def _reason(error: httpx.HTTPError) -> str:
     """Say why there was no answer; the library's own text may hold the whole address."""
+    if isinstance(error, NoLine):
+        return f"{error.reason}."
+    if reason := _deeper_reason(error):
+        return reason
+    if isinstance(error, httpx.ConnectTimeout):
+        return "it does not answer: no connection within 4 s."
+    if isinstance(error, httpx.TimeoutException):
+        return "it takes the connection but does not answer."
+    if isinstance(error, httpx.ConnectError):
+        return _connect_reason(str(error))
+    return "it broke off the connection."
+
+
+def _deeper_reason(error: httpx.HTTPError) -> str:
+    """Return what the errors below say, or an empty text."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -92,13 +116,7 @@ def _reason(error: httpx.HTTPError) -> str:
         if isinstance(cause, ConnectionRefusedError):
             return "it refuses the connection; no worker listens there."
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, httpx.ConnectTimeout):
-        return "it does not answer: no connection within 4 s."
-    if isinstance(error, httpx.TimeoutException):
-        return "it takes the connection but does not answer."
-    if isinstance(error, httpx.ConnectError):
-        return _connect_reason(str(error))
-    return "it broke off the connection."
+    return ""
 
 
 def _connect_reason(text: str) -> str:

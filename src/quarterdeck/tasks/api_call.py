@@ -82,9 +82,16 @@ class ApiCallExecution:
     """
 
     def __init__(
-        self, call: CallTask, url: str, bearer: str | None = None, limits: CallLimits | None = None
+        self,
+        call: CallTask,
+        url: str,
+        bearer: str | None = None,
+        limits: CallLimits | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         check_call(call, has_bearer=bool(bearer))
+        self._transport = transport
         self._call, self._url, self._bearer = call, url, bearer or ""
         self._limits = limits or CallLimits()
         self._request: asyncio.Task[Result] | None = None
@@ -133,7 +140,9 @@ class ApiCallExecution:
         limits, call = self._limits, self._call
         began = asyncio.get_running_loop().time()
         async with open_client(
-            read_seconds=limits.silence_seconds, connect_seconds=limits.connect_seconds
+            read_seconds=limits.silence_seconds,
+            connect_seconds=limits.connect_seconds,
+            transport=self._transport,
         ) as client:
             await sink.started()
             request = client.build_request(

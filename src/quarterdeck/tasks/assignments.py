@@ -83,7 +83,7 @@ class Assignments:
         if part.host.kind is HostKind.WORKER:
             link = self._hosts.worker_link(part.host)
             url = f"{link.url}{call.url}" if call.url.startswith("/") else call.url
-            return ApiCallExecution(call, url, link.bearer, limits)
+            return ApiCallExecution(call, url, link.bearer, limits, transport=link.transport)
         base = self._hosts.base_for(call.url)
         if base is None:
             raise QuarterdeckError("The API base of this address was removed.")

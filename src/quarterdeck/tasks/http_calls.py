@@ -6,6 +6,8 @@ from typing import Final
 
 import httpx
 
+from quarterdeck.hosts.line_transport import NoLine
+
 CONNECT_SECONDS: Final = 10.0
 
 
@@ -15,10 +17,20 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def open_client(*, read_seconds: float, connect_seconds: float = CONNECT_SECONDS) -> httpx.AsyncClient:
-    """Return a client that verifies certificates and uses no redirect and no proxy of the environment."""
+def open_client(
+    *,
+    read_seconds: float,
+    connect_seconds: float = CONNECT_SECONDS,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """Return a client that verifies certificates and uses no redirect and no proxy of the environment.
+
+    ``transport`` is another way than HTTP, to a worker that dials in.
+    """
     timeout = httpx.Timeout(read_seconds, connect=connect_seconds)
-    return httpx.AsyncClient(verify=_tls(), timeout=timeout, follow_redirects=False, trust_env=False)
+    return httpx.AsyncClient(
+        verify=_tls(), timeout=timeout, follow_redirects=False, trust_env=False, transport=transport
+    )
 
 
 def is_unsent(error: httpx.HTTPError) -> bool:
@@ -26,10 +38,17 @@ def is_unsent(error: httpx.HTTPError) -> bool:
     return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
 
 
+def is_returning(error: httpx.HTTPError) -> bool:
+    """Tell whether the other side is a worker that dials in, and is expected to do so any moment."""
+    return isinstance(error, NoLine) and error.is_returning
+
+
 def reason_of(
     error: httpx.HTTPError, *, read_seconds: float, connect_seconds: float = CONNECT_SECONDS
 ) -> str:
     """Say why there was no answer; the library's own text may hold the whole address."""
+    if isinstance(error, NoLine):
+        return error.reason
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
         return f"no connection within {connect_seconds:g} s"
     if isinstance(error, httpx.TimeoutException):

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from quarterdeck.core.errors import Conflict, Forbidden, QuarterdeckError, Unreachable
+from quarterdeck.core.pinning import WrongCertificate, tls_context
 from quarterdeck.protocol.orders import Handed, HandedAnswer, OrderStatus
-from quarterdeck.tasks.membership import Membership
+from quarterdeck.tasks.membership import Member, Membership
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -51,24 +52,29 @@ class MasterCalls:
                 "This worker knows no master yet. Add it there as a host of kind worker, "
                 "or set QUARTERDECK_MASTER_URL and QUARTERDECK_WORKER_BEARER_TOKEN."
             )
-        status, body = _exchange(member.master_url, path, member.token, msgspec.json.encode(message))
+        status, body = exchange(member, path, msgspec.json.encode(message))
         if status in (401, 403):
-            raise Forbidden(f"The master refuses this worker{_detail(body)}")
+            raise Forbidden(f"The master refuses this worker{detail_of(body)}")
         if 400 <= status < 500 and status not in (408, 429):
-            raise Rejected(f"The master refused{_detail(body)}")
+            raise Rejected(f"The master refused{detail_of(body)}")
         if not 200 <= status < 300:
-            raise Unreachable(f"The master answered {status}{_detail(body)}")
+            raise Unreachable(f"The master answered {status}{detail_of(body)}")
         return body
 
 
-def _exchange(master_url: str, path: str, token: str, body: bytes) -> tuple[int, bytes]:
-    parts = urlsplit(master_url)
-    connection = _connection(parts.scheme, parts.hostname or "", parts.port)
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+def exchange(master: Member, path: str, body: bytes, *, shows_token: bool = True) -> tuple[int, bytes]:
+    """Post a message to a master and return status and body; raises Unreachable."""
+    parts = urlsplit(master.master_url)
+    connection = _connection(parts.scheme, parts.hostname or "", parts.port, master.pin)
+    headers = {"Content-Type": "application/json"}
+    if shows_token:
+        headers["Authorization"] = f"Bearer {master.token}"
     try:
         connection.request("POST", f"{parts.path.rstrip('/')}{path}", body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read(_ANSWER_LIMIT)
+    except WrongCertificate as error:
+        raise Unreachable(wrong_certificate(error)) from error
     except ssl.SSLError as error:
         raise Unreachable(f"The master's certificate or TLS is not accepted ({error.reason}).") from error
     except TimeoutError as error:
@@ -80,13 +86,21 @@ def _exchange(master_url: str, path: str, token: str, body: bytes) -> tuple[int,
         connection.close()
 
 
-def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+def wrong_certificate(error: WrongCertificate) -> str:
+    """Say what a master's certificate that is not the pinned one means."""
+    return (
+        f"The master's certificate is not the pinned one; it shows SHA256:{error.shown}. Nothing was sent to "
+        "it. If the certificate was renewed, pin the new one by QUARTERDECK_MASTER_PIN."
+    )
+
+
+def _connection(scheme: str, host: str, port: int | None, pin: str) -> http.client.HTTPConnection:
     if scheme == "https":
-        return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=ssl.create_default_context())
+        return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=tls_context(pin))
     return http.client.HTTPConnection(host, port, timeout=_SECONDS)
 
 
-def _detail(body: bytes) -> str:
+def detail_of(body: bytes) -> str:
     """Return what a problem document says, cut short."""
     try:
         return f": {str(json.loads(body)['detail'])[:300]}"

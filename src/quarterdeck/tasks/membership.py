@@ -9,7 +9,8 @@ import msgspec
 
 from quarterdeck.core.config import LOOPBACK_NAMES, Settings
 from quarterdeck.core.errors import Conflict, Invalid
-from quarterdeck.core.security import write_private
+from quarterdeck.core.security import same, write_private
+from quarterdeck.protocol.line import CodeJoined
 from quarterdeck.protocol.orders import JoinRequest
 
 _SHORTEST_TOKEN: Final = 24
@@ -17,10 +18,11 @@ _SHORTEST_TOKEN: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where the master is and what is shown to it."""
+    """Where the master is and what is shown to it; with a ``pin``, to that certificate alone."""
 
     master_url: str
     token: str
+    pin: str = ""
 
 
 class _Joined(msgspec.Struct, frozen=True):
@@ -28,6 +30,10 @@ class _Joined(msgspec.Struct, frozen=True):
     master_name: str
     audience: str
     token: str
+    dials_out: bool = False
+    pin: str = ""
+    code_digest: str = ""
+    """Of the code that the worker joined by, so that the same one is not tried again at the next start."""
 
 
 class Membership:
@@ -48,10 +54,39 @@ class Membership:
         joined = self._joined
         url = self._settings.master_url or (joined.master_url if joined else "")
         token = self._settings.worker_bearer_token or (joined.token if joined else "")
-        return Member(url, token) if url and token else None
+        pin = self._settings.master_pin or (joined.pin if joined else "")
+        return Member(url, token, pin) if url and token else None
+
+    @property
+    def dials_out(self) -> bool:
+        """Tell whether the worker keeps a line open to its master, and so needs to listen nowhere."""
+        return self._settings.dial_out or (self._joined is not None and self._joined.dials_out)
+
+    def has_joined_by(self, digest: str) -> bool:
+        """Tell whether the code of this digest made the worker a member already."""
+        return self._joined is not None and same(self._joined.code_digest, digest)
+
+    def join_by_code(self, member: Member, joined: CodeJoined, digest: str) -> None:
+        """Take over what the master answered to a code; from now on the worker dials out."""
+        self._keep(
+            _Joined(
+                member.master_url,
+                joined.master_name,
+                joined.audience,
+                member.token,
+                dials_out=True,
+                pin=member.pin,
+                code_digest=digest,
+            )
+        )
 
     def join(self, request: JoinRequest) -> None:
-        """Take over what the master says; raises Invalid for an address or token that can't be right."""
+        """Take over what the master says; raises Invalid for an address or token that can't be right.
+
+        Raises Conflict for a worker that joined by a code: only another code moves it.
+        """
+        if self._joined is not None and self._joined.dials_out:
+            raise Conflict("This worker has joined a master by a code, and dials out to it.")
         faults = {}
         if fault := _url_fault(request.master_url):
             faults["master_url"] = fault
@@ -62,6 +97,9 @@ class Membership:
         joined = _Joined(
             request.master_url.rstrip("/"), request.master_name, request.audience, request.worker_token
         )
+        self._keep(joined)
+
+    def _keep(self, joined: _Joined) -> None:
         write_private(self._path, msgspec.json.encode(joined))
         self._joined = joined
 

@@ -15,7 +15,7 @@ from quarterdeck.core.errors import QuarterdeckError, Unreachable
 from quarterdeck.hosts.models import WorkerLink
 from quarterdeck.protocol.orders import Order, OrderStatus, OutputPage, Receipt
 from quarterdeck.tasks.executor import Result, Sink, Stream
-from quarterdeck.tasks.http_calls import is_unsent, open_client, reason_of
+from quarterdeck.tasks.http_calls import is_returning, is_unsent, open_client, reason_of
 from quarterdeck.tasks.output import Sizes
 from quarterdeck.tasks.states import TERMINAL, RunState
 
@@ -40,11 +40,14 @@ class Patience:
 
 
 class _Away(Unreachable):
-    """There was no usable answer; ``is_unsent`` when the question surely never arrived."""
+    """There was no usable answer; ``is_unsent`` when the question surely never arrived.
 
-    def __init__(self, message: str, *, is_unsent: bool) -> None:
+    ``is_returning``: the worker dials in and is expected back, so that giving up would be too early.
+    """
+
+    def __init__(self, message: str, *, is_unsent: bool, is_returning: bool = False) -> None:
         super().__init__(message)
-        self.is_unsent = is_unsent
+        self.is_unsent, self.is_returning = is_unsent, is_returning
 
 
 class _Refused(QuarterdeckError):
@@ -77,10 +80,7 @@ class WorkerExecution:
             return Result(None, RunState.CANCELLED)
         if self._client is not None:
             return await self._run(self._client, sink)
-        patience = self._patience
-        async with open_client(
-            read_seconds=patience.read_seconds, connect_seconds=patience.connect_seconds
-        ) as client:
+        async with self._open_client() as client:
             return await self._run(client, sink)
 
     async def cancel(self) -> bool | None:
@@ -95,11 +95,16 @@ class WorkerExecution:
         return status.gone
 
     async def _ask_to_cancel(self) -> OrderStatus:
-        patience = self._patience
-        async with open_client(
-            read_seconds=patience.read_seconds, connect_seconds=patience.connect_seconds
-        ) as client:
+        async with self._open_client() as client:
             return await self._call(client, "POST", f"/tasks/{self._order.id}/cancel", OrderStatus)
+
+    def _open_client(self) -> httpx.AsyncClient:
+        patience = self._patience
+        return open_client(
+            read_seconds=patience.read_seconds,
+            connect_seconds=patience.connect_seconds,
+            transport=self._link.transport,
+        )
 
     async def _run(self, client: httpx.AsyncClient, sink: Sink) -> Result:
         try:
@@ -169,9 +174,10 @@ class WorkerExecution:
         while True:
             try:
                 return await ask()
-            except _Away:
+            except _Away as error:
                 is_unwanted = self._is_cancelled and not self._is_accepted  # never send it again then
-                if is_unwanted or loop.time() + pause > deadline:
+                is_late = loop.time() + pause > deadline and not error.is_returning
+                if is_unwanted or is_late:
                     raise
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -190,7 +196,8 @@ class WorkerExecution:
                 read_seconds=self._patience.read_seconds,
                 connect_seconds=self._patience.connect_seconds,
             )
-            raise _Away(f"The worker does not answer: {reason}.", is_unsent=is_unsent(error)) from error
+            message = f"The worker does not answer: {reason}."
+            raise _Away(message, is_unsent=is_unsent(error), is_returning=is_returning(error)) from error
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             message = f"The worker can't do it now{_detail(body)}"
             raise _Away(message, is_unsent=answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
