@@ -15,7 +15,7 @@ from quarterdeck.tasks.states import RunState
 from tests.deck import wait_until
 from tests.sshd import SshServer, StartSshd
 from tests.tasks.conftest import ADA, OSKAR, Node, StartNode
-from tests.worker_node import WorkerNode
+from tests.worker_node import WorkerNode, assert_counted, counting_until
 
 MANY = tuple(f"127.0.0.{number}" for number in range(2, 52))
 
@@ -133,6 +133,31 @@ def test_what_runs_on_a_worker_outlives_the_master(
     go_on.touch()
     assert again.end_of(run.id).state is RunState.SUCCEEDED
     assert again.output(run.id, "worker") == b"first\nsecond\n"
+
+
+def test_what_runs_on_a_worker_outlives_the_worker(node: Node, worker: WorkerNode, tmp_path: Path) -> None:
+    add_worker(node, worker)
+    run = node.start(counting_until(tmp_path / "stop"), "worker")
+    wait_until(lambda: len(node.output(run.id, "worker")) > 5000, "output")
+    worker.kill()
+    worker.start()
+    (tmp_path / "stop").touch()
+    assert node.end_of(run.id).state is RunState.SUCCEEDED
+    assert_counted(node.output(run.id, "worker"), node.output(run.id, "worker", "err"))
+
+
+def test_what_runs_on_a_worker_outlives_both(start: StartNode, worker: WorkerNode, tmp_path: Path) -> None:
+    node = start()
+    add_worker(node, worker)
+    run = node.start(counting_until(tmp_path / "stop"), "worker")
+    wait_until(lambda: len(node.output(run.id, "worker")) > 5000, "output")
+    node.stop()
+    worker.kill()
+    worker.start()
+    again = start()
+    (tmp_path / "stop").touch()
+    assert again.end_of(run.id).state is RunState.SUCCEEDED
+    assert_counted(again.output(run.id, "worker"), again.output(run.id, "worker", "err"))
 
 
 def test_cancel_on_a_worker_proves_that_all_is_gone(node: Node, worker: WorkerNode) -> None:
