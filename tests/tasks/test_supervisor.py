@@ -66,21 +66,23 @@ class Folder:
         self.path = home / "supervisor"
         (self.path / "tasks").mkdir(parents=True)
         self.output = OutputStore(home / "runs")
+        self.started: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> "subprocess.CompletedProcess[bytes]":
-        return subprocess.run(
-            [*COMMAND, str(self.path)],
-            env={},
-            start_new_session=True,
-            stdout=subprocess.PIPE,
-            timeout=20,
-            check=True,
+    def start(self) -> bytes:
+        """Start a supervisor; returns what it says once it listens, or nothing from one that ended."""
+        process = subprocess.Popen(
+            [*COMMAND, str(self.path)], env={}, start_new_session=True, stdout=subprocess.PIPE
         )
+        self.started.append(process)
+        with process.stdout as told:  # type: ignore[union-attr]  # it is a pipe
+            return told.readline()
 
     def line(self) -> Line:
         return Line(self.path)
 
     def supervisors(self) -> list[psutil.Process]:
+        """Those that run; one that has ended is collected."""
+        self.started = [process for process in self.started if process.poll() is None]
         return [
             each
             for each in psutil.process_iter(["cmdline"])
@@ -107,10 +109,11 @@ class Folder:
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Folder]:
     folder = Folder(tmp_path)
-    assert folder.start().stdout == b"ready\n"
+    assert folder.start() == b"ready\n"
     yield folder
-    for process in folder.supervisors():
+    for process in folder.started:
         process.kill()
+        process.wait()
 
 
 def test_it_imports_nothing_but_the_standard_library_and_its_own_folder() -> None:
@@ -140,7 +143,7 @@ def test_a_command_runs_and_its_end_is_told_and_recorded(folder: Folder) -> None
 
 
 def test_a_second_supervisor_in_the_same_folder_ends_at_once(folder: Folder) -> None:
-    assert folder.start().stdout == b""
+    assert folder.start() == b""
     wait_until(lambda: len(folder.supervisors()) == 1, "the second to end")
     with folder.line() as line:
         assert line.heard()["say"] == "hello"

@@ -9,8 +9,9 @@ import msgspec
 import psutil
 import pytest
 
-from quarterdeck.protocol.orders import Health
+from quarterdeck.protocol.orders import Health, OrderStatus
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask
+from quarterdeck.tasks.kept_orders import KeptOrder
 from tests.deck import supervisors_of, wait_until
 from tests.end_to_end.mounts import small_file_system
 from tests.worker_node import WorkerNode, assert_counted, counting_until, new_order
@@ -213,27 +214,26 @@ def test_nothing_is_left_behind_of_what_ended(worker: WorkerNode) -> None:
     assert worker.status(order.id).state == "succeeded"
 
 
-def test_a_built_in_task_does_not_outlive_its_worker_and_is_said_to_be_lost(worker: WorkerNode) -> None:
-    order = worker.order(BuiltinTask(Builtin.UPTIME))
-    worker.finished(order.id)
+def plant(worker: WorkerNode, task: BuiltinTask | str) -> str:
+    """Leave an order as a worker leaves it that is killed when the task is about to begin; returns its id."""
+    order = new_order(task)
+    running = OrderStatus(id=order.id, state="running", run=order.run, host=order.host)
     kept = worker.home / "spool" / "orders" / f"{order.id}.json"
-    running = msgspec.json.decode(kept.read_bytes())
-    running["status"] |= {"state": "running", "finished_at": None}
+    kept.write_bytes(msgspec.json.encode(KeptOrder(order, running, "0" * 26)))
+    return order.id
+
+
+def test_a_built_in_task_does_not_outlive_its_worker_and_is_said_to_be_lost(worker: WorkerNode) -> None:
     worker.kill()
-    kept.write_bytes(msgspec.json.encode(running))
+    id_ = plant(worker, BuiltinTask(Builtin.UPTIME))
     worker.start()
-    assert worker.status(order.id).state == "lost"
+    assert worker.status(id_).state == "lost"
 
 
 def test_a_start_that_never_reached_the_supervisor_is_said_not_to_have_run(worker: WorkerNode) -> None:
     other, _ = begun(worker, "sleep 300")
-    id_, _ = begun(worker, "true")
-    worker.finished(id_)
-    kept = worker.home / "spool" / "orders" / f"{id_}.json"
-    running = msgspec.json.decode(kept.read_bytes())
-    running["status"] |= {"state": "running", "finished_at": None}
     worker.kill()
-    kept.write_bytes(msgspec.json.encode(running))
+    id_ = plant(worker, "true")
     worker.start()
     status = worker.status(id_)
     assert (status.state, status.gone) == ("lost", True)
@@ -241,11 +241,48 @@ def test_a_start_that_never_reached_the_supervisor_is_said_not_to_have_run(worke
     assert worker.status(other).state == "running"
 
 
+def test_without_a_supervisor_to_ask_a_start_is_not_said_not_to_have_happened(worker: WorkerNode) -> None:
+    worker.kill()
+    id_ = plant(worker, "true")
+    worker.start()
+    status = worker.status(id_)
+    assert (status.state, status.gone) == ("lost", True)
+    assert "whether it ran is not known" in status.message
+
+
+def test_an_end_that_only_the_history_has_is_taken_over_and_not_recorded_twice(worker: WorkerNode) -> None:
+    order = worker.order("echo x; exit 3")
+    worker.finished(order.id)
+    worker.kill()
+    kept = worker.home / "spool" / "orders" / f"{order.id}.json"
+    before = msgspec.json.decode(kept.read_bytes(), type=KeptOrder)
+    running = msgspec.structs.replace(before.status, state="running", finished_at=None, exit_status=None)
+    kept.write_bytes(msgspec.json.encode(msgspec.structs.replace(before, status=running)))
+    worker.start()
+    status = worker.status(order.id)
+    assert (status.state, status.exit_status, status.out_bytes) == ("failed", 3, 2)
+    assert outcomes(worker, order.id) == ["intent", "outcome"]
+
+
+def test_a_cancel_whose_command_ended_while_no_worker_was_there_is_a_cancel(worker: WorkerNode) -> None:
+    id_, pid = begun(worker, "sleep 300")
+    kept = worker.home / "spool" / "orders" / f"{id_}.json"
+    worker.kill()
+    was = msgspec.json.decode(kept.read_bytes(), type=KeptOrder)
+    cancelling = msgspec.structs.replace(was.status, state="cancelling")
+    kept.write_bytes(msgspec.json.encode(msgspec.structs.replace(was, status=cancelling)))
+    psutil.Process(pid).terminate()
+    wait_until(lambda: supervisors_of(worker.home) == [], "the supervisor to end")
+    worker.start()
+    status = worker.status(id_)
+    assert (status.state, status.gone) == ("cancelled", True)
+
+
 def test_an_orderly_stop_ends_the_supervisor_too(worker: WorkerNode) -> None:
     id_, pid = begun(worker, "sleep 300")
     assert worker.stop() == 0
     assert not is_alive(pid)
-    wait_until(lambda: supervisors_of(worker.home) == [], "the supervisor to end")
+    wait_until(lambda: supervisors_of(worker.home) == [], "the supervisor to end", 1.5)
     worker.start()
     assert worker.status(id_).state == "lost"
 
@@ -280,6 +317,18 @@ def test_the_supervisor_is_one_small_process_that_holds_nothing_of_the_workers(w
     assert not [file for file in files if "history" in file or "keys" in file]
     assert supervisor.net_connections(kind="inet") == []
     assert (worker.home / "spool" / "supervisor").stat().st_mode & 0o077 == 0
+
+
+def test_a_home_with_a_long_path_is_no_hindrance(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    worker = WorkerNode(folder / ("path" * 20)).start()
+    try:
+        id_, _ = begun(worker, "sleep 1")
+        restart(worker)
+        assert worker.finished(id_).state == "succeeded"
+    finally:
+        worker.end()
 
 
 def test_signals_to_a_whole_group_do_not_end_the_supervisor(worker: WorkerNode) -> None:

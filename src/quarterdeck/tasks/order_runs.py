@@ -8,16 +8,18 @@ from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.security import private_directory
 from quarterdeck.protocol.tasks import BuiltinTask
-from quarterdeck.tasks.executor import Stream
+from quarterdeck.tasks.executor import Result, Stream
 from quarterdeck.tasks.local import LocalExecution
 from quarterdeck.tasks.output import OutputStore
 from quarterdeck.tasks.processes import ProcessTree
 from quarterdeck.tasks.spool_job import Job, JobOutput
+from quarterdeck.tasks.states import RunState
 from quarterdeck.tasks.supervised import SupervisedExecution, result_of
 from quarterdeck.tasks.supervision import Followed, Supervision
 
 logger = logging.getLogger(__name__)
 
+CANCELLED: Final = "Cancelled by the master."
 OUTPUT: Final = "task"
 """What the output of an order is filed under, beside its id."""
 _RESTARTED: Final = "The worker ended while the task ran; what was left of the task was ended."
@@ -62,7 +64,7 @@ class OrderRuns:
         execution = SupervisedExecution(job.order, self._supervision, base, followed=followed)
         await job.run(execution, JobOutput(job), self._limit_seconds(job))
         if execution.was_lost:
-            self._close_output(job)
+            self.count_output(job)
 
     async def find(self, jobs: list[Job]) -> dict[str, Followed]:
         """Return those of these orders that still run under a supervisor, or ended there, by their ids."""
@@ -75,19 +77,27 @@ class OrderRuns:
     async def close_lost(self, jobs: list[Job]) -> None:
         """End what was under way and runs under no supervisor any more, and what is left of it."""
         for job in jobs:
-            self._take_recorded_end(job)
+            await self._take_recorded_end(job)
         lost = [job for job in jobs if not job.has_ended]
         if not lost:
             return
         gone = await ProcessTree(*(job.order.id for job in lost)).end(_LEFTOVER_GRACE_SECONDS)
         for job in lost:
-            self._close_output(job)
+            self.count_output(job)
             job.lose(self._why_lost(job), gone=gone)
 
     def settle(self, job: Job) -> None:
         """Let go of what the supervisor holds of an order whose end is known to all."""
         if not isinstance(job.order.task, BuiltinTask):
             self._supervision.forget(job.order.id)
+
+    def count_output(self, job: Job) -> None:
+        """File what a crash left without a record, and count it."""
+        try:
+            self.output.writer(job.order.id, OUTPUT).close()
+            job.note_sizes(self.output.sizes(job.order.id, OUTPUT))
+        except (QuarterdeckError, OSError) as error:
+            logger.error("the output of order %s can't be put in order: %s", job.order.id, error)
 
     async def close(self) -> None:
         await self._supervision.close()
@@ -106,26 +116,23 @@ class OrderRuns:
         passed = (self._clock.now() - job.started_at).total_seconds() if job.started_at else 0.0
         return max(0.0, job.order.timeout_seconds - passed) + _LIMIT_LEEWAY_SECONDS
 
-    def _take_recorded_end(self, job: Job) -> None:
-        """End a job as its record says: the command ended while no worker was there, and so did all else."""
+    async def _take_recorded_end(self, job: Job) -> None:
+        """End a job as its record says: the command ended while no worker was there."""
         recorded = self._supervision.record_of(job.order.id)
-        if recorded is not None and recorded.end is not None:
-            self._close_output(job)
-            job.note_gone(recorded.end.gone)
-            job.finish(result_of(job.order, recorded.end))
+        if job.has_ended or recorded is None or recorded.end is None:
+            return
+        self.count_output(job)
+        result, gone = result_of(job.order, recorded.end), recorded.end.gone
+        if job.state is RunState.CANCELLING:
+            result = Result(result.exit_status, RunState.CANCELLED, CANCELLED)
+            gone = await ProcessTree(job.order.id).end(_LEFTOVER_GRACE_SECONDS)
+        job.note_gone(gone)
+        job.finish(result)
 
     def _why_lost(self, job: Job) -> str:
         if isinstance(job.order.task, BuiltinTask):
             return _RESTARTED
-        if self._supervision.has_record(job.order.id):
+        if self._supervision.has_record(job.order.id) or job.sizes.total:
             return _BOTH_ENDED
         # A supervisor that is there says what it never heard of; a power cut could have taken a record.
         return _NOT_BEGUN if self._supervision.is_connected else _UNKNOWN
-
-    def _close_output(self, job: Job) -> None:
-        """File what a crash left without a record, and count it."""
-        try:
-            self.output.writer(job.order.id, OUTPUT).close()
-            job.note_sizes(self.output.sizes(job.order.id, OUTPUT))
-        except (QuarterdeckError, OSError) as error:
-            logger.error("the output of order %s can't be put in order: %s", job.order.id, error)

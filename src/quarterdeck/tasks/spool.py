@@ -23,7 +23,8 @@ from quarterdeck.tasks.executor import Stream
 from quarterdeck.tasks.kept_orders import ORDER_ID, KeptOrder, KeptOrders
 from quarterdeck.tasks.late_results import LateResults
 from quarterdeck.tasks.order_checks import check_content, check_seal, detail_of
-from quarterdeck.tasks.order_runs import OUTPUT, OrderRuns
+from quarterdeck.tasks.order_endings import OrderEndings
+from quarterdeck.tasks.order_runs import CANCELLED, OUTPUT, OrderRuns
 from quarterdeck.tasks.output import Sizes
 from quarterdeck.tasks.spool_job import Job
 from quarterdeck.tasks.states import RunState
@@ -33,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 MASTER: Final = "master"
 _STOPPED: Final = "The worker was stopped while the task ran; the task was ended."
-_CANCELLED: Final = "Cancelled by the master."
 _STOP_SECONDS: Final = 3.0
 _STOP_GRACE_SECONDS: Final = 1.0
 _MOST_REMEMBERED: Final = 2000
@@ -63,6 +63,7 @@ class Spool:
         self._concurrency = concurrency
         self._slots: asyncio.Semaphore | None = None
         self._late_results = LateResults(report, lambda job: job.status(*history.witness()))
+        self._endings = OrderEndings(self._files, history, settle=self._runs.settle, owe=self._owe)
         self._waiting = threading.BoundedSemaphore(waiters)
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
@@ -249,14 +250,17 @@ class Spool:
         self._nonces |= {job.order.nonce: job.order.deadline for job in jobs}
         waiting = [job for job in jobs if job.state is RunState.QUEUED]
         begun = [job for job in jobs if not job.is_over and job not in waiting]
+        for job in begun:
+            if await self._endings.take_over(job):
+                self._runs.count_output(job)
         found = await self._runs.find(begun)
         for job in begun:
             if followed := found.get(job.order.id):
                 self._submit(self._see_through(job, followed))
-        lost = [job for job in begun if job.order.id not in found]
-        await self._runs.close_lost(lost)
-        for job in lost:
-            await self._conclude(job)
+        rest = [job for job in begun if job.order.id not in found]
+        await self._runs.close_lost(rest)
+        for job in rest:
+            await self._endings.conclude(job)
         for job in waiting:
             self._submit(self._see_through(job))
 
@@ -287,6 +291,10 @@ class Spool:
 
     # --- on the loop ---
 
+    def _owe(self, job: Job) -> None:
+        if not self._is_stopping:
+            self._late_results.owe(job)
+
     async def _see_through(self, job: Job, followed: Followed | None = None) -> None:
         """Run an order, or with ``followed`` go on with one whose command runs already."""
         if self._slots is None:
@@ -297,7 +305,7 @@ class Spool:
             async with self._slots:
                 await (self._take_up(job, followed) if followed else self._run(job))
         if job.has_ended:
-            await self._conclude(job)
+            await self._endings.conclude(job)
 
     async def _run(self, job: Job) -> None:
         if job.has_ended or self._is_stopping:
@@ -312,14 +320,14 @@ class Spool:
         running = asyncio.ensure_future(self._runs.follow(job, followed))
         if was_cancelling:
             await asyncio.sleep(0)  # so that there is something to cancel
-            await job.stop(RunState.CANCELLED, _CANCELLED)
+            await job.stop(RunState.CANCELLED, CANCELLED)
         await running
 
     async def _cancel(self, job: Job) -> None:
         """End a job for good: a worker that ends meanwhile goes on with that at its next start."""
         if job.has_begun:
             await self._save(job, RunState.CANCELLING)
-        await self._end(job, RunState.CANCELLED, _CANCELLED)
+        await self._end(job, RunState.CANCELLED, CANCELLED)
 
     async def _save(self, job: Job, state: RunState) -> bool:
         """Put a job's next state on disk, before it happens; returns whether that is done."""
@@ -337,45 +345,10 @@ class Spool:
     async def _end(self, job: Job, state: RunState, message: str, grace_seconds: float | None = None) -> None:
         await job.stop(state, message, grace_seconds=grace_seconds)
         if not job.has_begun:
-            await self._conclude(job)  # it may wait in the queue for long
-
-    async def _conclude(self, job: Job) -> None:
-        """Put the end on disk, then let everybody know; whoever was told of it never hears otherwise."""
-        if job.is_concluding:
-            return
-        job.is_concluding = True
-        end = job.end_status()
-        kept = KeptOrder(job.order, end, job.intent)
-        async with job.saving:
-            results = await asyncio.gather(
-                asyncio.to_thread(self._files.save, kept),
-                self._history.conclude_async(job.intent, end.state == RunState.SUCCEEDED, _outcome(end)),
-                return_exceptions=True,
-            )
-        for error in results:
-            if isinstance(error, BaseException):
-                logger.error("the end of order %s is not on disk: %s", job.order.id, error)
-        job.is_kept = not isinstance(results[0], BaseException)
-        job.publish()
-        if job.is_kept:
-            self._runs.settle(job)
-        if not self._is_stopping:
-            self._late_results.owe(job)
+            await self._endings.conclude(job)  # it may wait in the queue for long
 
 
 def _same(job: Job, order: Order) -> Job:
     if job.order.digest != order.digest:
         raise Conflict("Another order has this id; nothing was done.")
     return job
-
-
-def _outcome(end: OrderStatus) -> dict[str, Any]:  # Any: JSON
-    """Return what the history keeps of an end."""
-    detail: dict[str, Any] = {"state": end.state, "bytes": end.out_bytes + end.err_bytes}
-    if end.exit_status is not None:
-        detail["exit_status"] = end.exit_status
-    if end.message:
-        detail["error"] = end.message
-    if end.gone is not None:
-        detail["gone"] = end.gone
-    return detail

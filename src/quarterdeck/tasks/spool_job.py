@@ -42,6 +42,8 @@ class Job:
         self.is_collected = False
         """Whether the master has fetched the end, and so needs no late result."""
         self.is_concluding = False
+        self.is_recorded = False
+        """Whether its end is in the history already."""
         self.is_kept = False
         """Whether its end is in its file, so that memory may forget it."""
         self.was_left_running = False
@@ -152,6 +154,12 @@ class Job:
         """End it as failed for a reason of the worker's own."""
         self._end(Result(None, RunState.FAILED, message))
 
+    def take_over(self, end: OrderStatus) -> None:
+        """End it as the history says that it has ended."""
+        self.is_recorded = True
+        self._gone = end.gone
+        self._end_status = end
+
     def finish(self, result: Result) -> None:
         """End it as it ended while nobody followed it."""
         self._end(result)
@@ -186,7 +194,8 @@ class Job:
 
     def end_status(self) -> OrderStatus:
         """Return the status that is to be kept and then published."""
-        return self._end_status or self.status()
+        end = self._end_status or self.status()
+        return msgspec.structs.replace(end, out_bytes=self.sizes.out, err_bytes=self.sizes.err)
 
     def publish(self) -> None:
         """Let everybody know of the end."""

@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ _ANSWER_SECONDS: Final = 10.0
 _IDLE_SECONDS: Final = 60.0
 _TRIES: Final = 3
 _PAUSE_SECONDS: Final = 0.2
+_COLLECT_SECONDS: Final = 5.0
 _LONGEST_LINE: Final = 4_000_000
 
 
@@ -121,6 +123,7 @@ class Supervision:
         self._reading: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
     def is_connected(self) -> bool:
@@ -181,6 +184,7 @@ class Supervision:
     async def close(self) -> None:
         """End the line; the supervisor ends too unless a command still runs."""
         reading = self._reading
+        self._send({"do": "leave"})
         self._hang_up()
         if reading is not None:
             await asyncio.wait({reading})
@@ -194,26 +198,44 @@ class Supervision:
         for _ in range(_TRIES):
             if await self._connect():
                 return
-            await asyncio.to_thread(self._start_supervisor)
+            try:
+                await asyncio.to_thread(self._start_supervisor)
+            except OSError as error:
+                raise Busy(
+                    f"The worker can't start the supervisor of its tasks: {error.strerror}."
+                ) from error
         if not await self._connect():
             raise Busy("The worker can't start the supervisor of its tasks; its log has the details.")
 
     def _start_supervisor(self) -> None:
         """Start it and wait until it listens; one that is there already makes this one end at once."""
-        command = [sys.executable, "-I", "-S", str(_PROGRAM), str(self._folder.absolute())]
-        with os.fdopen(os.open(self._folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)) as log:
-            started = subprocess.run(  # noqa: S603 - this very program
-                command,
+        told, tells = os.pipe()
+        with os.fdopen(told, "rb", buffering=0) as ready, os.fdopen(tells, "wb", buffering=0) as telling:
+            self._processes.append(self._popen(telling.fileno()))
+            telling.close()
+            poll = select.poll()
+            poll.register(ready, select.POLLIN)
+            if not poll.poll(_ANSWER_SECONDS * 1000) or not ready.read(1):
+                logger.info("a supervisor of tasks did not start; another one may be there")
+
+    def _popen(self, stdout: int) -> subprocess.Popen[bytes]:
+        """Start the program with nothing of the worker's: no descriptor, no variable, no session."""
+        log = os.open(self._folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            return subprocess.Popen(  # noqa: S603 - this very program
+                [sys.executable, "-I", "-S", str(_PROGRAM), str(self._folder.absolute())],
                 env={"LANG": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=stdout,
                 stderr=log,
                 start_new_session=True,
-                timeout=_ANSWER_SECONDS,
-                check=False,
             )
-        if not started.stdout:
-            logger.info("the supervisor of tasks was not started; another one may be there")
+        finally:
+            os.close(log)
+
+    def _collect(self) -> None:
+        """Take note of supervisors that have ended, so that none is left as a dead process."""
+        self._processes = [process for process in self._processes if process.poll() is None]
 
     async def _connect(self) -> bool:
         """Connect and take up what is followed; returns whether there is a supervisor."""
@@ -261,6 +283,7 @@ class Supervision:
         self._reading = None
         self._hang_up()
         await asyncio.sleep(_PAUSE_SECONDS)
+        self._collect()
         async with self._connecting:
             if self._writer is None and not await self._connect():
                 if self._followed:
@@ -299,7 +322,9 @@ class Supervision:
 
     def _hang_up_if_idle(self) -> None:
         if not self._followed and not self._known:
+            self._send({"do": "leave"})
             self._hang_up()
+            asyncio.get_running_loop().call_later(_COLLECT_SECONDS, self._collect)
 
 
 def _decoded(line: bytes, kind: type[T]) -> T | None:

@@ -1,10 +1,11 @@
 """The supervisor's loop: one worker at a time over a socket that only its own account can reach.
 
 Both sides send JSON, a message a line, and pass over members that they don't know. The worker sends
-``{"do": "start", "id", "command", "cwd", "env", "limit", "output", "output_bytes", "mark"}`` or
-``{"do": "forget", "id"}``. The supervisor greets with ``{"say": "hello", "speaks", "tasks"}``, answers a
-start that failed with ``{"say": "refused", "id", "errno", "reason"}``, and tells each task's
-``Command.facts`` as ``{"say": "task", "task"}``, at its start, its end and whenever there is more output.
+``{"do": "start", "id", "command", "cwd", "env", "limit", "output", "output_bytes", "mark"}``,
+``{"do": "forget", "id"}``, and ``{"do": "leave"}`` before it hangs up for long. The supervisor greets with
+``{"say": "hello", "speaks", "tasks"}``, answers a start that failed with
+``{"say": "refused", "id", "errno", "reason"}``, and tells each task's ``Command.facts`` as
+``{"say": "task", "task"}``, at its start, its end and whenever there is more output.
 """
 
 import fcntl
@@ -67,7 +68,7 @@ class Supervisor:
         self._commands: dict[str, Command] = {}
         self._peer: _Peer | None = None
         self._news: set[str] = set()
-        self._is_urgent = False
+        self._is_urgent = self._is_left = False
         self._told_at = self._alone_since = time.monotonic()
         self._selector = selectors.DefaultSelector()
         self._listener, self._wakeup = listener, wakeup
@@ -91,7 +92,6 @@ class Supervisor:
 
     def _is_idle(self) -> bool:
         if self._peer or any(command.end is None for command in self._commands.values()):
-            self._alone_since = time.monotonic()
             return False
         return time.monotonic() - self._alone_since >= _ALONE_SECONDS
 
@@ -110,7 +110,7 @@ class Supervisor:
         except OSError:
             return  # it has gone again, or there are too many open files; it comes back
         self._drop_peer()
-        self._peer = _Peer(connection)
+        self._peer, self._is_left = _Peer(connection), False
         self._selector.register(connection, selectors.EVENT_READ)
         tasks = [command.facts() for command in self._commands.values()]
         self._peer.send({"say": "hello", "speaks": SPEAKS, "tasks": tasks})
@@ -121,7 +121,7 @@ class Supervisor:
             self._selector.unregister(self._peer.connection)
             self._peer.connection.close()
             self._peer = None
-            self._alone_since = time.monotonic()
+            self._alone_since = time.monotonic() - (_ALONE_SECONDS if self._is_left else 0)
 
     def _hear(self, peer: _Peer) -> None:
         lines = peer.lines()
@@ -133,6 +133,8 @@ class Supervisor:
                 self._start(peer, message)
             elif message.get("do") == "forget":
                 self._forget(str(message.get("id")))
+            elif message.get("do") == "leave":
+                self._is_left = True
 
     def _start(self, peer: _Peer, wanted: dict[str, object]) -> None:
         id_ = str(wanted.get("id"))
@@ -235,7 +237,7 @@ def serve(folder: str) -> None:
     records = os.path.join(folder, "tasks")  # noqa: PTH118 - pathlib would cost 1 MB
     wakeup = _watch_signals()
     listener = _listen()
-    os.write(1, b"ready\n")
+    _tell_ready()
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 1)
     os.close(nowhere)
@@ -243,6 +245,13 @@ def serve(folder: str) -> None:
     sys.stderr.flush()
     Supervisor(listener, records, wakeup).run()
     os.unlink(os.path.join(folder, "socket"))  # noqa: PTH108, PTH118
+
+
+def _tell_ready() -> None:
+    try:
+        os.write(1, b"ready\n")
+    except BrokenPipeError:
+        return  # the worker was killed meanwhile; the next one may come in time
 
 
 def _listen() -> socket.socket:
