@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -87,9 +88,13 @@ def test_an_end_while_the_worker_was_dead_is_told_by_the_next_one(worker: Worker
     worker.kill()
     (tmp_path / "on").touch()
     wait_until(lambda: not is_alive(pid) and supervisors_of(worker.home) == [], "both to end")
+    restarted_at = datetime.now(UTC)
     worker.start()
     status = worker.status(id_)
     assert (status.state, status.exit_status) == ("failed", 7)
+    assert status.started_at is not None
+    assert status.finished_at is not None
+    assert status.started_at < status.finished_at < restarted_at
     assert worker.output(id_).endswith(b"done\n")
     assert outcomes(worker, id_) == ["intent", "outcome"]
 
@@ -357,6 +362,25 @@ def test_a_full_disk_ends_the_task_and_says_why(tmp_path: Path) -> None:
             assert "can't keep the output (No space left on device)" in status.message
             assert status.out_bytes == len(worker.output(order.id)) < 16_000_000
             assert status.details["not_kept_bytes"] > 0
+        finally:
+            worker.end()
+
+
+def test_a_disk_that_fills_up_while_the_worker_is_dead_is_told_by_the_next_one(tmp_path: Path) -> None:
+    with small_file_system(tmp_path / "disk", "16m") as disk:
+        worker = WorkerNode(disk / "home").start()
+        try:
+            go = tmp_path / "go"
+            id_, pid = begun(
+                worker, f"until [ -e {go} ]; do sleep 0.05; done; head -c 40000000 /dev/zero; sleep 300"
+            )
+            worker.kill()
+            go.touch()
+            wait_until(lambda: not is_alive(pid) and supervisors_of(worker.home) == [], "both to end", 30)
+            worker.start()
+            status = worker.status(id_)
+            assert (status.state, status.gone) == ("failed", True)
+            assert "can't keep the output (No space left on device)" in status.message
         finally:
             worker.end()
 

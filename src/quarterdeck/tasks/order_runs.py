@@ -1,6 +1,7 @@
 """What runs a worker's orders: commands under the supervisor, built-in tasks in the worker itself."""
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +65,7 @@ class OrderRuns:
         execution = SupervisedExecution(job.order, self._supervision, base, followed=followed)
         await job.run(execution, JobOutput(job), self._limit_seconds(job))
         if execution.was_lost:
-            self.count_output(job)
+            self._close_output(job)
 
     async def find(self, jobs: list[Job]) -> dict[str, Followed]:
         """Return those of these orders that still run under a supervisor, or ended there, by their ids."""
@@ -83,7 +84,7 @@ class OrderRuns:
             return
         gone = await ProcessTree(*(job.order.id for job in lost)).end(_LEFTOVER_GRACE_SECONDS)
         for job in lost:
-            self.count_output(job)
+            self._close_output(job)
             job.lose(self._why_lost(job), gone=gone)
 
     def settle(self, job: Job) -> None:
@@ -92,10 +93,14 @@ class OrderRuns:
             self._supervision.forget(job.order.id)
 
     def count_output(self, job: Job) -> None:
-        """File what a crash left without a record, and count it."""
+        """Note how much output there is of what runs no more."""
+        job.note_sizes(self.output.sizes(job.order.id, OUTPUT))
+
+    def _close_output(self, job: Job) -> None:
+        """File what a crash left without a record, and count it; only where no supervisor writes any more."""
         try:
             self.output.writer(job.order.id, OUTPUT).close()
-            job.note_sizes(self.output.sizes(job.order.id, OUTPUT))
+            self.count_output(job)
         except (QuarterdeckError, OSError) as error:
             logger.error("the output of order %s can't be put in order: %s", job.order.id, error)
 
@@ -121,11 +126,13 @@ class OrderRuns:
         recorded = self._supervision.record_of(job.order.id)
         if job.has_ended or recorded is None or recorded.end is None:
             return
-        self.count_output(job)
+        self._close_output(job)
         result, gone = result_of(job.order, recorded.end), recorded.end.gone
         if job.state is RunState.CANCELLING:
             result = Result(result.exit_status, RunState.CANCELLED, CANCELLED)
             gone = await ProcessTree(job.order.id).end(_LEFTOVER_GRACE_SECONDS)
+        job.begin(datetime.fromtimestamp(recorded.began, UTC))
+        job.note_end(datetime.fromtimestamp(recorded.end.at, UTC))
         job.note_gone(gone)
         job.finish(result)
 

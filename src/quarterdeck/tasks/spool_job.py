@@ -52,6 +52,7 @@ class Job:
         self._gone = kept.status.gone
         self._details: Mapping[str, Any] = kept.status.details  # Any: JSON
         self._started_at, self._finished_at = kept.status.started_at, kept.status.finished_at
+        self._ended_at: datetime | None = None
         self._clock = clock
         self._news = threading.Condition()
         self._is_released = False
@@ -173,6 +174,10 @@ class Job:
         self._started_at = at or self._clock.now()
         self._move(RunState.RUNNING)
 
+    def note_end(self, at: datetime) -> None:
+        """Take over when it ended, for one whose end is only learned of later."""
+        self._ended_at = at
+
     def note_gone(self, gone: bool | None) -> None:
         """Take over the proof of an end that nobody here asked for."""
         self._gone = gone
@@ -214,7 +219,7 @@ class Job:
             message=message,
             exit_status=result.exit_status,
             details=dict(result.details),
-            finished_at=self._clock.now(),
+            finished_at=self._ended_at or self._clock.now(),
         )
 
     def _move(self, state: RunState) -> None:
@@ -252,6 +257,10 @@ class JobOutput:
         """Note how much output there is by now."""
         if sizes != self._job.sizes:
             self._job.note_sizes(sizes)
+
+    def ended(self, at: datetime) -> None:
+        """Take over when it ended, which may be long ago."""
+        self._job.note_end(at)
 
     def proved(self, gone: bool | None) -> None:
         """Note the proof of an end that the execution itself has seen to."""

@@ -86,6 +86,7 @@ class SupervisedExecution:
         return await self._lost(followed, sink)
 
     def _take_end(self, end: Ended, sink: JobOutput) -> Result:
+        sink.ended(datetime.fromtimestamp(end.at, UTC))
         if end.gone is not None:
             sink.proved(end.gone)
         if self._is_cancelled:
