@@ -60,6 +60,8 @@ def test_nothing_more_is_asked_of_a_revoked_worker(node: Node, worker: WorkerNod
         node.hosts.worker_link(host)
     look_round(node)
     assert node.hosts.get("w1").state is HostState.REVOKED
+    counts = node.hosts.counts()
+    assert (counts.total, counts.asked, counts.states[HostState.REVOKED]) == (1, 0, 1)
     result = node.hosts.test_host(ADA, "w1")
     assert (result.ok, node.hosts.get("w1").state) == (False, HostState.REVOKED)
 
