@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psutil
 
 from tests.sshd import ROOT, SshServer
 
@@ -37,6 +38,28 @@ def wait_until(ready: Callable[[], bool], what: str, seconds: float = 15) -> Non
     while not ready():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         pause.wait(0.02)
+
+
+def supervisors_of(home: Path) -> list[psutil.Process]:
+    """The processes that the commands of a worker's home run under; none while nothing runs."""
+    folder = str(home / "spool" / "supervisor")
+    return [each for each in psutil.process_iter(["cmdline"]) if folder in (each.info["cmdline"] or [])]
+
+
+def end_tasks_of(home: Path) -> None:
+    """End what a killed worker has left running: its commands, then their supervisor."""
+    ids = {path.stem for path in (home / "spool" / "supervisor" / "tasks").glob("*.json")}
+    left = [each for each in psutil.process_iter() if _marker(each) in ids]
+    for process in [*left, *supervisors_of(home)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _marker(process: psutil.Process) -> str:
+    try:
+        return str(process.environ().get("DECK_TASK_ID"))
+    except psutil.Error:
+        return ""
 
 
 class Deck:
@@ -105,6 +128,7 @@ class Deck:
     def close(self) -> None:
         """End everything, for good."""
         self.kill()
+        end_tasks_of(self.home / "worker")
         self.client.close()
 
     def cli(self, *arguments: str, given: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:

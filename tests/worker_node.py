@@ -6,6 +6,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +14,13 @@ from typing import Any, Self
 
 import httpx
 import msgspec
+import psutil
 
 from quarterdeck.core.ids import new_id
 from quarterdeck.core.security import new_token
-from quarterdeck.protocol.orders import Order, OrderStatus, sealed
+from quarterdeck.protocol.orders import Order, OrderStatus, OutputPage, sealed
 from quarterdeck.protocol.tasks import CommandTask, Task
-from tests.deck import BIN, free_port, wait_until
+from tests.deck import BIN, end_tasks_of, free_port, supervisors_of, wait_until
 
 _TLS = ssl.create_default_context()  # made once: each call would read all certificates anew
 
@@ -36,6 +38,19 @@ def new_order(task: Task | str, **members: Any) -> Order:  # Any: members of an 
         "timeout_seconds": 60,
     }
     return sealed(Order(**(values | members)))
+
+
+def counting_until(stop: Path) -> str:
+    """A command that counts on both streams without a pause until there is a file, then says so."""
+    return f"i=0; until [ -e {stop} ]; do i=$((i+1)); echo $i; echo $i >&2; done; echo end"
+
+
+def assert_counted(out: bytes, err: bytes) -> None:
+    """Check the output of ``counting_until``: nothing is missing, doubled or out of order."""
+    *numbers, last = out.decode().splitlines()
+    assert last == "end"
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
+    assert err.decode().splitlines() == numbers
 
 
 class WorkerNode:
@@ -110,6 +125,18 @@ class WorkerNode:
                 self.stop()
         if self.process is not None and self.process.poll() is None:
             self.kill()
+        end_tasks_of(self.home)
+
+    def go_on(self) -> None:
+        """Let it answer again after ``halt``."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    @property
+    def supervisor(self) -> psutil.Process:
+        """What its commands run under; there must be one."""
+        (found,) = supervisors_of(self.home)
+        return found
 
     @property
     def token(self) -> str:
@@ -152,6 +179,22 @@ class WorkerNode:
             content += answer.content
             if not answer.content:
                 return content
+
+    def page(self, order_id: str) -> OutputPage:
+        """All of a short output, in its order of arrival."""
+        answer = self.ask("GET", f"/tasks/{order_id}/page")
+        return msgspec.msgpack.decode(answer.content, type=OutputPage)
+
+    def asking(self, method: str, path: str) -> threading.Thread:
+        """Call its API in a thread, for an answer that may never come."""
+
+        def ask() -> None:
+            with contextlib.suppress(httpx.TransportError):
+                self.ask(method, path)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        return thread
 
     def history(self) -> list[dict[str, Any]]:  # Any: JSON
         """The lines of its history files, oldest first."""

@@ -22,6 +22,7 @@ CALLS = [
     ("POST", "/hosts/import", {"text": "hosts: []"}, {"ada"}),
     ("POST", "/bases", {"name": "x", "url": "y"}, {"ada"}),
     ("DELETE", "/bases/tickets", None, {"ada"}),
+    ("POST", "/hosts/web1/revoke", None, {"ada"}),
     ("DELETE", "/hosts/web1", None, {"ada"}),
 ]
 

@@ -13,6 +13,7 @@ from quarterdeck.hosts import commands
 from quarterdeck.hosts.models import HostState, KeyState
 from quarterdeck.parts import Parts
 from tests.sshd import SshServer, StartSshd
+from tests.worker_node import WorkerNode
 
 Quarterdeck = Callable[..., Result]
 
@@ -96,6 +97,25 @@ def test_hosts_are_listed_tagged_shown_and_removed(quarterdeck: Quarterdeck) -> 
     assert "tags       eu, web" in quarterdeck(commands.host, "show", "web1").output
     assert quarterdeck(commands.host, "remove", "web1").exit_code == 0
     assert quarterdeck(commands.host, "list").output == ""
+
+
+def test_a_worker_is_revoked(parts: Parts, quarterdeck: Quarterdeck, tmp_path: Path) -> None:
+    worker = WorkerNode(tmp_path / "worker").start()
+    try:
+        place = ("--kind", "worker", "--address", worker.url)
+        quarterdeck(commands.host, "add", "w1", *place, "--token-file", "-", given=worker.token)
+        assert parts.hosts.get("w1").joined
+        revoked = quarterdeck(commands.host, "revoke", "w1")
+        assert (revoked.exit_code, parts.hosts.get("w1").state) == (0, HostState.REVOKED)
+        assert "Revoked by cli:" in revoked.output
+        again = quarterdeck(commands.host, "revoke", "w1")
+        assert (again.exit_code, again.output) == (1, "Error: w1 is revoked already.\n")
+        assert [line["kind"] for line in worker.history() if line["action"] == "node.revoke"] == [
+            "intent",
+            "outcome",
+        ]
+    finally:
+        worker.end()
 
 
 def test_config_is_imported_with_its_keys(

@@ -10,12 +10,13 @@ import pytest
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind, HostState
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTask
+from quarterdeck.tasks.options import OnOutputLimit, RunOptions
 from quarterdeck.tasks.service import StartRun
 from quarterdeck.tasks.states import RunState
 from tests.deck import wait_until
 from tests.sshd import SshServer, StartSshd
 from tests.tasks.conftest import ADA, OSKAR, Node, StartNode
-from tests.worker_node import WorkerNode
+from tests.worker_node import WorkerNode, assert_counted, counting_until
 
 MANY = tuple(f"127.0.0.{number}" for number in range(2, 52))
 
@@ -133,6 +134,41 @@ def test_what_runs_on_a_worker_outlives_the_master(
     go_on.touch()
     assert again.end_of(run.id).state is RunState.SUCCEEDED
     assert again.output(run.id, "worker") == b"first\nsecond\n"
+
+
+def test_what_runs_on_a_worker_outlives_the_worker(node: Node, worker: WorkerNode, tmp_path: Path) -> None:
+    add_worker(node, worker)
+    run = node.start(counting_until(tmp_path / "stop"), "worker")
+    wait_until(lambda: len(node.output(run.id, "worker")) > 5000, "output")
+    worker.kill()
+    worker.start()
+    (tmp_path / "stop").touch()
+    assert node.end_of(run.id).state is RunState.SUCCEEDED
+    assert_counted(node.output(run.id, "worker"), node.output(run.id, "worker", "err"))
+
+
+def test_what_runs_on_a_worker_outlives_both(start: StartNode, worker: WorkerNode, tmp_path: Path) -> None:
+    node = start()
+    add_worker(node, worker)
+    run = node.start(counting_until(tmp_path / "stop"), "worker")
+    wait_until(lambda: len(node.output(run.id, "worker")) > 5000, "output")
+    node.stop()
+    worker.kill()
+    worker.start()
+    again = start()
+    (tmp_path / "stop").touch()
+    assert again.end_of(run.id).state is RunState.SUCCEEDED
+    assert_counted(again.output(run.id, "worker"), again.output(run.id, "worker", "err"))
+
+
+def test_a_worker_cuts_output_at_the_limit_of_the_run(node: Node, worker: WorkerNode) -> None:
+    add_worker(node, worker)
+    options = RunOptions(output_bytes=1000, on_output_limit=OnOutputLimit.CUT)
+    run = node.run("yes | head -c 5000; echo late >&2", "worker", options=options)
+    host = node.parts.runs.list_hosts(run.id)[0]
+    assert (host.state, host.out_bytes + host.err_bytes) == (RunState.SUCCEEDED, 1000)
+    assert b"The output is cut here" in node.output(run.id, "worker")
+    assert "are not kept" in host.message
 
 
 def test_cancel_on_a_worker_proves_that_all_is_gone(node: Node, worker: WorkerNode) -> None:

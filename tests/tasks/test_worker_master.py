@@ -165,6 +165,19 @@ def test_a_task_that_took_long_is_reported_at_its_end(worker: WorkerNode, desk: 
     assert {authorization for _, authorization, _ in desk.received} == {f"Bearer {WORKER_TOKEN}"}
 
 
+def test_what_ends_after_a_restart_of_the_worker_is_reported_too(
+    worker: WorkerNode, desk: Desk, tmp_path: Path
+) -> None:
+    join(worker, desk)
+    order = worker.order(f"until [ -e {tmp_path}/on ]; do sleep 0.05; done; exit 3", audience="host-1")
+    wait_until(lambda: worker.status(order.id).state == "running", "it to run")
+    worker.kill()
+    worker.start()
+    (tmp_path / "on").touch()
+    wait_until(lambda: bool(desk.results()), "the late result")
+    assert (desk.results()[0].id, desk.results()[0].exit_status) == (order.id, 3)
+
+
 def test_a_late_result_is_tried_again_when_the_master_is_away(worker: WorkerNode, desk: Desk) -> None:
     join(worker, desk)
     desk.statuses += [503, 500]

@@ -180,26 +180,6 @@ def test_sigterm_ends_tasks_on_record_within_four_seconds(worker: WorkerNode) ->
     assert worker.output(order.id) == b"%d\n" % pid
 
 
-def test_after_a_kill_no_task_is_shown_as_running_that_is_not(worker: WorkerNode) -> None:
-    done = worker.order("echo done")
-    worker.finished(done.id)
-    order = worker.order("echo $$; trap '' TERM; setsid sleep 300; sleep 300")
-    wait_until(lambda: worker.output(order.id) != b"", "output")
-    pid = int(worker.output(order.id))
-    worker.kill()
-    assert psutil.pid_exists(pid)
-    worker.start()
-    status = worker.status(order.id)
-    assert (status.state, status.gone, status.out_bytes) == ("lost", True, len(f"{pid}\n"))
-    assert "ended while the task ran" in status.message
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    assert worker.status(done.id).state == "succeeded"
-    assert msgspec.json.decode(worker.ask("GET", "/health").content, type=Health).running == 0
-    entries = [line for line in worker.history() if line["object"] == f"order:{order.id}"]
-    assert [line["kind"] for line in entries] == ["intent", "outcome"]
-    assert entries[1]["pair"] == entries[0]["id"]
-
-
 def test_a_nonce_is_remembered_over_a_restart(worker: WorkerNode) -> None:
 
     first = worker.order("true")

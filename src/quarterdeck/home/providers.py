@@ -39,7 +39,7 @@ def _hosts_figure(hosts: Hosts) -> Figure:
     well = counts.states.get(HostState.WELL, 0)
     lost = counts.states.get(HostState.LOST, 0)
     label = f"well, {lost} lost" if lost else "well"
-    return Figure(label, f"{well} of {counts.total}", "error" if lost else "success")
+    return Figure(label, f"{well} of {counts.asked}", "error" if lost else "success")
 
 
 def _runs_figure(runs: Runs) -> Figure:
@@ -81,12 +81,12 @@ def _summary(hosts: Hosts, runs: Runs, actor: Actor) -> Figure:
         if lost == 1:
             return Figure("1 host needs a look", "It no longer answers; the list says why.", "error")
         return Figure(f"{lost} hosts need a look", "They no longer answer; the list says why.", "error")
-    answering = "All hosts answer" if well == counts.total else f"{well} of {counts.total} hosts answer"
+    answering = "All hosts answer" if well == counts.asked else f"{well} of {counts.asked} hosts answer"
     failed = runs.counts().failed_today
     if failed:
         what = "run" if failed == 1 else "runs"
         return Figure(answering, f"{failed} {what} did not succeed today.", "warning")
-    if well < counts.total:
+    if well < counts.asked:
         return Figure(answering, "The others are late, or were not asked yet.", "warning")
     return Figure("All is well", "Every host that was asked has answered.", "success")
 

@@ -197,6 +197,18 @@ def host_remove(name: str) -> tuple[str, int]:
     return "", 204
 
 
+@blueprint.post("/hosts/<name>/revoke")
+@web.allow("host.write")
+@blueprint.output(HostOut)
+@blueprint.doc(summary="Revoke a worker", responses={409: "It is no worker, or revoked already"})
+def host_revoke(name: str) -> Json:
+    """Its token is refused from now on and it gets no more orders; what it runs is cancelled.
+
+    Give it a `token` anew (PATCH) to have it back.
+    """
+    return host_json(_hosts().revoke_worker(web.actor(), name))
+
+
 @blueprint.post("/hosts/<name>/test")
 @web.allow("host.test")
 @blueprint.output(TestOut)

@@ -10,7 +10,7 @@ from quarterdeck.core.config import Settings
 from quarterdeck.core.security import token_file
 from quarterdeck.hosts.addresses import read_worker_address
 from quarterdeck.hosts.drafts import HostDraft
-from quarterdeck.hosts.models import WORKER_PORT, HostKind, HostRecord
+from quarterdeck.hosts.models import WORKER_PORT, HostKind, HostRecord, HostState
 from quarterdeck.hosts.service import Hosts
 
 OWN_TOKEN: Final = Path("keys") / "master-token"
@@ -38,7 +38,7 @@ def _ensure_worker(hosts: Hosts, known: list[HostRecord], url: str, bearer: str)
     same = [host for host in known if (host.scheme, host.address, host.port) == place]
     if not same:
         hosts.register(SYSTEM, draft)
-    elif hosts.worker_link(same[0]).bearer != bearer:
+    elif same[0].state is not HostState.REVOKED and hosts.worker_link(same[0]).bearer != bearer:
         hosts.change(SYSTEM, same[0].name, replace(draft, name=same[0].name, tags=same[0].tags))
 
 

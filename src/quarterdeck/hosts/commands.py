@@ -167,6 +167,19 @@ def uninvite(node: Node, invitation_id: str) -> None:
     click.echo("The code is worth nothing any more.")
 
 
+@host.command("revoke")
+@click.argument("name")
+@click.pass_obj
+def revoke(node: Node, name: str) -> None:
+    """Refuse a worker's token from now on, and give it no more orders.
+
+    What it runs is cancelled by the master within its next health check. The worker joins again once
+    it is given a token anew.
+    """
+    with running(node.hosts) as hosts:
+        _show(_told(lambda: hosts.revoke_worker(node.actor, name)))
+
+
 @host.command("import")
 @click.argument("file", type=click.File())
 @click.option("--format", "format_", type=click.Choice([each.value for each in ImportFormat]), default="yaml")

@@ -48,16 +48,18 @@ class Contacts:
         """Take in the result of a contact; returns the change of state, if it is one.
 
         Losing a host and having it back are events of the history, once each. An unknown host is
-        passed over: it was removed while somebody was talking to it.
+        passed over: it was removed while somebody was talking to it. So is a revoked one.
         """
-        if state is HostState.WELL:
-            self._note_seen(host_id)
         columns = select(Host.name, Host.state, Host.state_reason, Host.version).where(Host.id == host_id)
         with self._db.read() as session:
             row = session.execute(columns).one_or_none()
         reason = reason[:MAX_REASON]
         version = version[:40] or (row.version if row else "")
-        if row is None or (row.state, row.state_reason, row.version) == (state, reason, version):
+        if row is None or row.state == HostState.REVOKED:
+            return None
+        if state is HostState.WELL:
+            self._note_seen(host_id)
+        if (row.state, row.state_reason, row.version) == (state, reason, version):
             return None
         transition = Transition(row.name, HostState(row.state), state, reason)
         self._record(transition)

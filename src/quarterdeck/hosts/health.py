@@ -29,7 +29,13 @@ _LOOKS_AT_ONCE: Final = 20
 _LOOK_AGAIN_SECONDS: Final = 60
 _SAVE_SECONDS: Final = 60
 _SINGLE_NEWS: Final = 3
-_SEVERITY: Final = (HostState.WELL, HostState.UNKNOWN, HostState.LATE, HostState.LOST)
+_SEVERITY: Final = (
+    HostState.WELL,
+    HostState.UNKNOWN,
+    HostState.LATE,
+    HostState.LOST,
+    HostState.REVOKED,
+)
 
 
 class HealthWatch:
@@ -71,6 +77,8 @@ class HealthWatch:
         limit = asyncio.Semaphore(_AT_ONCE)
         transitions = await asyncio.gather(*(self._ask(limit, host, link) for host, link in workers))
         for host in hosts:
+            if host.state is HostState.REVOKED:  # perhaps by another process, which follows no orders
+                await self._hosts.revoking.end_orders(host)
             if host.kind is HostKind.MASTER:
                 await self._note(host, HostState.WELL, "", __version__)
         await self._look_at_new(hosts)

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from quarterdeck.core.config import Settings
 from quarterdeck.core.db import Database
-from quarterdeck.core.errors import Invalid, NotFound, QuarterdeckError
+from quarterdeck.core.errors import Invalid, NotFound, QuarterdeckError, Unreachable
 from quarterdeck.core.vault import Vault
 from quarterdeck.hosts import recording, sealing
 from quarterdeck.hosts.line_transport import line_url
-from quarterdeck.hosts.models import Host, HostKind, HostRecord, WorkerLink
+from quarterdeck.hosts.models import Host, HostKind, HostRecord, HostState, WorkerLink
 from quarterdeck.hosts.ssh_errors import Reason, SshError
 from quarterdeck.hosts.ssh_target import SshTarget
 from quarterdeck.hosts.store import HostQuery
@@ -84,17 +84,20 @@ class Links:
             return str(_row(session, host_id).seen_key)
 
     def worker_link(self, host_id: str) -> WorkerLink:
-        """Return how to call a worker."""
+        """Return how to call a worker; raises Unreachable for one that was revoked."""
         with self._db.read() as session:
             record = recording.one(session, Host.id == host_id, "This host has been removed.")
+            if record.state is HostState.REVOKED:
+                raise Unreachable(f"{record.name} was revoked; an administrator can give it a token anew.")
             return self._link(record, session.scalar(select(Host.token).where(Host.id == host_id)))
 
     def worker_links(self) -> list[tuple[HostRecord, WorkerLink]]:
-        """Return all workers with how to call them."""
+        """Return all workers with how to call them, but for those that were revoked."""
         with self._db.read() as session:
             records = recording.listed(session, HostQuery(kinds=(HostKind.WORKER,)))
             tokens = {row.id: row.token for row in session.execute(_TOKENS)}
-        return [(record, self._link(record, tokens.get(record.id))) for record in records]
+        asked = [record for record in records if record.state is not HostState.REVOKED]
+        return [(record, self._link(record, tokens.get(record.id))) for record in asked]
 
     def _link(self, record: HostRecord, token: bytes | None) -> WorkerLink:
         bearer = sealing.unsealed(self._vault, record.id, "token", token)

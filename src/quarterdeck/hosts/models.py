@@ -28,12 +28,13 @@ class HostKind(StrEnum):
 
 
 class HostState(StrEnum):
-    """Whether a host answers; an SSH host is unknown until its first contact."""
+    """Whether a host answers: an SSH host is unknown until its first contact, a revoked worker not asked."""
 
     WELL = "well"
     LATE = "late"
     LOST = "lost"
     UNKNOWN = "unknown"
+    REVOKED = "revoked"
 
 
 class KeyState(StrEnum):

@@ -13,7 +13,7 @@ from quarterdeck.history.query import HistoryQuery
 from quarterdeck.history.reader import Found, HistoryPage
 from quarterdeck.history.service import History
 from quarterdeck.history.verify import Verification
-from quarterdeck.hosts.models import HostKind
+from quarterdeck.hosts.models import HostKind, HostState
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.worker_calls import decoded
 
@@ -31,7 +31,8 @@ class WorkerPeers:
         self._hosts, self._history = hosts, history
 
     def names(self) -> list[str]:
-        return [host.name for host in self._hosts.list_hosts(kinds=(HostKind.WORKER,))]
+        workers = self._hosts.list_hosts(kinds=(HostKind.WORKER,))
+        return [host.name for host in workers if host.state is not HostState.REVOKED]
 
     def page(self, name: str, query: HistoryQuery) -> HistoryPage:
         asked = {**query.filters(), "limit": str(query.limit), "cursor": query.cursor}

@@ -154,8 +154,19 @@ def verdict(health: Health, fault: str = "") -> tuple[HostState, str, str]:
     version = health.version[:40]
     if fault or version == __version__:
         return HostState.WELL, fault, version
-    skew = f"Runs Quarterdeck {version}, this master {__version__}; update the older one."
-    return HostState.WELL, skew, version
+    return HostState.WELL, _skew(version), version
+
+
+def _skew(version: str) -> str:
+    """Say which of the two is behind; both still understand each other one minor version apart."""
+    order = "Older" if _numbers(version) < _numbers(__version__) else "Newer"
+    behind = "the worker" if order == "Older" else "the master"
+    return f"{order} than the master: {version}. The master runs {__version__}; update {behind}."
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version, for comparing; what is none counts as 0."""
+    return tuple(int(part) if part.isascii() and part.isdecimal() else 0 for part in version.split("."))
 
 
 def reason_of(error: QuarterdeckError, name: str) -> str:

@@ -21,6 +21,11 @@ class HostCounts:
     states: dict[HostState, int]
     kinds: dict[HostKind, int]
 
+    @property
+    def asked(self) -> int:
+        """How many there are without the revoked ones, which nobody expects an answer of."""
+        return self.total - self.states.get(HostState.REVOKED, 0)
+
 
 class Hostlist:
     """The list of hosts as it stands; never says anything of secrets."""

@@ -141,6 +141,18 @@ def host_remove(name: str) -> Answer:
     return redirect("/hosts", 303)
 
 
+@blueprint.get("/hosts/<name>/revoke")
+@web.allow("host.write")
+def host_revoke_ask(name: str) -> Page:
+    return render_template("hosts/host_revoke.html", host=_hosts().get(name))
+
+
+@blueprint.post("/hosts/<name>/revoke")
+@web.allow("host.write")
+def host_revoke(name: str) -> Answer:
+    return redirect(_url(_hosts().revoke_worker(web.actor(), name), revoked="yes"), 303)
+
+
 def _hosts() -> Hosts:
     return web.part(Hosts)
 

@@ -82,6 +82,8 @@ class Rows:
         changed = sealing.store(self._vault, host, draft.secrets, draft.forget)
         if moved or "token" in changed:
             host.joined = False
+        if "token" in draft.secrets and host.state == HostState.REVOKED:
+            host.state, host.state_reason = HostState.UNKNOWN, ""
         return changed
 
 

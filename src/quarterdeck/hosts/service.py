@@ -30,6 +30,7 @@ from quarterdeck.hosts.links import Links
 from quarterdeck.hosts.models import LINE, BaseRecord, HostKind, HostRecord, HostState, WorkerLink
 from quarterdeck.hosts.probing import Probing, TestResult
 from quarterdeck.hosts.reading import HostCounts, Hostlist
+from quarterdeck.hosts.revoking import Revoking
 from quarterdeck.hosts.rows import Rows, differences, told
 from quarterdeck.hosts.ssh import Reason, SshError, SshPool, SshTarget
 from quarterdeck.hosts.store import HostQuery
@@ -79,6 +80,7 @@ class Hosts:
         self.bases = Bases(db, history, vault, clock)
         self._trust = Trust(db, history, links=self.links, contacts=self.contacts, scan=pool.scan_host_key)
         self._joining = Joining(db, history, settings, calls=self.calls, contacts=self.contacts)
+        self.revoking = Revoking(db, history, calls=self.calls, links=self.links, changes=self.changes)
         self.probing = Probing(
             clock,
             links=self.links,
@@ -242,6 +244,22 @@ class Hosts:
             self.contacts.forget(host.id)
             self.changes.note([host.id])
         self._drop_connections(host.id)
+
+    def revoke_worker(self, actor: Actor, name: str) -> HostRecord:
+        """Refuse a worker's token at once, end its orders, and tell it. Raises NotFound and Conflict.
+
+        It stays in the list, and joins again once it is given a token anew.
+        """
+        host = self.get(name)
+        detail = {"host": name, "place": host.place}
+        with self._history.action(
+            actor, "host.revoke", f"host:{name}", detail=detail, essential=True
+        ) as outcome:
+            link = self.revoking.begin(actor, host)
+            outcome |= self._wait(self.revoking.finish(host, link))
+        if not outcome["told"]:
+            self.revoking.note_untold(host, outcome["reason"])
+        return self.list.get_by_id(host.id)
 
     def set_tags(self, actor: Actor, name: str, tags: Sequence[str]) -> HostRecord:
         """Make the tags of a host exactly these. Raises NotFound or Invalid."""

@@ -147,5 +147,5 @@ def order_of(sort: str) -> tuple[Any, ...]:  # Any: what order_by takes
 
 
 def _severity() -> ColumnElement[Any]:
-    worst_first = (HostState.LOST, HostState.LATE, HostState.UNKNOWN, HostState.WELL)
+    worst_first = (HostState.LOST, HostState.LATE, HostState.REVOKED, HostState.UNKNOWN, HostState.WELL)
     return case({state.value: rank for rank, state in enumerate(worst_first)}, value=Host.state)

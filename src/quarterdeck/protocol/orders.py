@@ -24,10 +24,11 @@ class Order(Struct, frozen=True, kw_only=True):
     """The master tells a worker to run a task.
 
     ``id`` names the order for ever: sent again, it is answered with the state of the first.
-    ``deadline`` is the last moment at which the task may begin; ``timeout_seconds`` is how long it
-    may take, 0 for no limit. ``nonce`` is used by one order only. ``actor`` is who asked, as the
+    ``deadline`` is the moment from which on the task may not begin any more; ``timeout_seconds`` is how
+    long it may take, 0 for no limit. ``nonce`` is used by one order only. ``actor`` is who asked, as the
     history shows it. ``audience`` is the worker's id in the master's list, empty when not known.
-    ``digest`` is that of ``digest_of``.
+    ``output_bytes`` is what may be kept of both streams together; ``on_output_limit`` is ``halt`` to end
+    the command there, or ``cut`` to let it go on and keep no more. ``digest`` is that of ``digest_of``.
     """
 
     id: str
@@ -38,6 +39,8 @@ class Order(Struct, frozen=True, kw_only=True):
     nonce: str
     actor: str
     timeout_seconds: float = 0
+    output_bytes: int = 1 << 30
+    on_output_limit: str = "halt"
     audience: str = ""
     master_head: str = ""
     master_seq: int = 0
@@ -166,6 +169,12 @@ class JoinAnswer(Struct, frozen=True, kw_only=True):
     version: str
     head: str = ""
     seq: int = 0
+
+
+class ShutdownRequest(Struct, frozen=True, kw_only=True):
+    """The worker is asked to end. ``leave_running`` leaves commands to the next worker, for an upgrade."""
+
+    leave_running: bool = False
 
 
 class Health(Struct, frozen=True, kw_only=True):

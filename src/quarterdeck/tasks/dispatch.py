@@ -75,6 +75,13 @@ class Dispatcher:
         """Ask to end a run on all its hosts; returns at once."""
         self._around.loop.submit(self._cancel(run_id, message))
 
+    async def end_host(self, host_id: str, message: str) -> int:
+        """Cancel what one host has to do, in all runs; returns how many parts that were."""
+        parts = [part for active in self._active.values() for part in active.parts]
+        ours = [part for part in parts if part.host.id == host_id and not part.is_over]
+        await asyncio.gather(*(part.stop(RunState.CANCELLED, message) for part in ours))
+        return len(ours)
+
     async def take(self, job: Job) -> None:
         """Start a job; for callers on the loop."""
         active = _ActiveRun(job, self._around, share=self._share)

@@ -170,6 +170,8 @@ def orders_of(draft: Draft, witness: tuple[str, int]) -> dict[str, Order]:
                 nonce=new_token(),
                 actor=draft.actor.label,
                 timeout_seconds=draft.timeout_seconds,
+                output_bytes=draft.options.output_bytes,
+                on_output_limit=str(draft.options.on_output_limit),
                 audience=host.id,
                 master_head=witness[0],
                 master_seq=witness[1],

@@ -25,9 +25,14 @@ _PAUSE_BYTES: Final = 1 << 20
 _QUIET_SECONDS: Final = 1.0
 _LEFT_OPEN_SECONDS: Final = 10.0
 _COLLECT_SECONDS: Final = 1.0
-_LEFT_RUNNING: Final = (
+LEFT_RUNNING: Final = (
     "The command has ended but left processes in the background; what they print is not kept."
 )
+START_FAULTS: Final = {
+    None: "A command can't hold a NUL or half a character.",
+    errno.E2BIG: "This is too long for one command; put it into a script.",
+}
+"""Why a command can't be started, by the system's number of the error."""
 
 
 class LocalExecution:
@@ -98,10 +103,10 @@ class LocalExecution:
     def _result(self, process: "_Process") -> Result:
         status = process.returncode
         if self._cancelled.is_set():
-            return Result(_shell_status(status), RunState.CANCELLED)
+            return Result(shell_status(status), RunState.CANCELLED)
         if status is not None and status < 0:
-            return Result(_shell_status(status), RunState.FAILED, f"It was ended by {_signal_name(-status)}.")
-        message = "" if process.is_closed else _LEFT_RUNNING
+            return Result(shell_status(status), RunState.FAILED, ended_by(-status))
+        message = "" if process.is_closed else LEFT_RUNNING
         return Result(status, RunState.SUCCEEDED if status == 0 else RunState.FAILED, message)
 
 
@@ -196,7 +201,7 @@ class _Process(asyncio.SubprocessProtocol):
 
 
 async def _start(command: str, marker: str) -> _Process:
-    environment = _environment()
+    surroundings = environment()
     try:
         _, process = await asyncio.get_running_loop().subprocess_exec(
             _Process,
@@ -205,19 +210,19 @@ async def _start(command: str, marker: str) -> _Process:
             command.encode(),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
-            cwd=environment["HOME"],
-            env=environment | {MARKER: marker},
+            cwd=surroundings["HOME"],
+            env=surroundings | {MARKER: marker},
         )
     except ValueError as error:
-        raise Invalid({"command": "A command can't hold a NUL or half a character."}) from error
+        raise Invalid({"command": START_FAULTS[None]}) from error
     except OSError as error:
         if error.errno == errno.E2BIG:
-            raise Invalid({"command": "This is too long for one command; put it into a script."}) from error
+            raise Invalid({"command": START_FAULTS[errno.E2BIG]}) from error
         raise Busy(f"The machine can't start a command: {error.strerror}; try again.") from error
     return process
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return an environment made anew from the account: nothing of the node's own goes along."""
     try:
         account = pwd.getpwuid(os.getuid())
@@ -235,12 +240,14 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _shell_status(status: int | None) -> int | None:
+def shell_status(status: int | None) -> int | None:
+    """Return the exit status as a shell tells it, also of what a signal has ended."""
     return status if status is None or status >= 0 else 128 - status
 
 
-def _signal_name(number: int) -> str:
+def ended_by(number: int) -> str:
+    """Return a sentence about the signal that ended a command."""
     try:
-        return f"signal {number} ({signal.Signals(number).name})"
+        return f"It was ended by signal {number} ({signal.Signals(number).name})."
     except ValueError:
-        return f"signal {number}"
+        return f"It was ended by signal {number}."

@@ -103,6 +103,11 @@ class Membership:
         write_private(self._path, msgspec.json.encode(joined))
         self._joined = joined
 
+    def leave(self) -> None:
+        """Forget the master that has revoked this worker; what the settings say stays theirs."""
+        self._path.unlink(missing_ok=True)
+        self._joined = None
+
 
 def _url_fault(url: str) -> str:
     try:

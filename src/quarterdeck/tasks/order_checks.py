@@ -10,6 +10,12 @@ from quarterdeck.protocol.orders import Order, is_intact
 from quarterdeck.protocol.tasks import BuiltinTask, CallTask, CommandTask, Task
 from quarterdeck.tasks.builtins import checked_arguments
 from quarterdeck.tasks.kept_orders import ORDER_ID
+from quarterdeck.tasks.options import DEFAULT_OUTPUT_BYTES, OnOutputLimit
+
+_CHANGED: Final = (
+    "The digest does not fit the order: it was changed on its way, or a newer master asks for something "
+    "that this version of the worker does not know."
+)
 
 LONGEST_TIMEOUT: Final = 604_800
 _LONGEST_COMMAND: Final = 100_000
@@ -20,7 +26,7 @@ def check_seal(order: Order, audience: str) -> None:
     if not ORDER_ID.match(order.id) or not ORDER_ID.match(order.run):
         raise Invalid({"id": "Ids have up to 64 letters, digits, dashes and underscores."})
     if not is_intact(order):
-        raise Invalid({"digest": "The digest does not fit the order; it was changed on its way."})
+        raise Invalid({"digest": _CHANGED})
     if not 16 <= len(order.nonce) <= 200:
         raise Invalid({"nonce": "A nonce has 16 to 200 characters."})
     if order.audience and audience and order.audience != audience:
@@ -33,6 +39,10 @@ def check_content(order: Order, now: datetime) -> None:
         raise Invalid({"task": "API calls are made by the master; workers run commands and built-in tasks."})
     check_task(order.task)
     check_limit(order.timeout_seconds)
+    if order.output_bytes < 1:
+        raise Invalid({"output_bytes": "At least one byte."})
+    if order.on_output_limit not in set(OnOutputLimit):
+        raise Invalid({"on_output_limit": f"This is {' or '.join(OnOutputLimit)}."})
     if order.deadline <= now:
         raise Invalid({"deadline": _late(order, now)})
 
@@ -66,7 +76,7 @@ def check_limit(timeout_seconds: float) -> None:
 
 def detail_of(order: Order) -> dict[str, Any]:  # Any: JSON
     """Return what the history keeps of an order: exactly what is run, and who asked."""
-    return {
+    detail = {
         "run": order.run,
         "host": order.host,
         "task": msgspec.to_builtins(order.task),
@@ -74,6 +84,9 @@ def detail_of(order: Order) -> dict[str, Any]:  # Any: JSON
         "timeout_seconds": order.timeout_seconds,
         "master_head": order.master_head[:64],
     }
+    if (order.output_bytes, order.on_output_limit) != (DEFAULT_OUTPUT_BYTES, OnOutputLimit.HALT):
+        detail |= {"output_bytes": order.output_bytes, "on_output_limit": order.on_output_limit}
+    return detail
 
 
 def _late(order: Order, now: datetime) -> str:

@@ -7,7 +7,6 @@ leaves is readable: bytes without a record count as a last chunk, a torn or empt
 
 import os
 import re
-import struct
 import time
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -20,12 +19,11 @@ from typing import BinaryIO, Final, Self
 from quarterdeck.core.errors import Busy, NotFound
 from quarterdeck.core.security import private_directory
 from quarterdeck.tasks.executor import Stream
+from quarterdeck.tasks.index_record import ERR, OUT, RECORD
 
 _RUN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,199}\Z")
-_RECORD: Final = struct.Struct("<BxxxIQQQ")
-"""Stream, length, offset in its stream, bytes of both streams before it, microseconds since 1970."""
-_CODES: Final = {Stream.OUT: 1, Stream.ERR: 2}
+_CODES: Final = {Stream.OUT: OUT, Stream.ERR: ERR}
 _STREAMS: Final = {code: stream for stream, code in _CODES.items()}
 _MAX_CHUNK: Final = 1 << 30
 _SETTLED_SECONDS: Final = 2
@@ -163,7 +161,7 @@ class OutputWriter:
         """Cut what is torn off the index and add records for bytes that have none."""
         with _Index(self._base) as records:
             recorded = records[len(records) - 1].after() if len(records) else Sizes()
-            self._ends["idx"] = len(records) * _RECORD.size
+            self._ends["idx"] = len(records) * RECORD.size
         index = self._base.with_name(f"{self._base.name}.idx")
         if _size(index) > self._ends["idx"]:
             os.truncate(index, self._ends["idx"])
@@ -175,7 +173,7 @@ class OutputWriter:
         while length > 0:
             part = min(length, _MAX_CHUNK)
             place = (self._sizes.of(stream), self._sizes.total, time.time_ns() // 1000)
-            self._write("idx", _RECORD.pack(_CODES[stream], part, *place))
+            self._write("idx", RECORD.pack(_CODES[stream], part, *place))
             self._sizes = self._sizes.plus(stream, part)
             length -= part
 
@@ -216,8 +214,8 @@ class _Index:
             self._file = os.open(self._path, os.O_RDONLY)
         except FileNotFoundError:
             return self
-        self._count = os.fstat(self._file).st_size // _RECORD.size
-        while self._count and not os.pread(self._file, 1, (self._count - 1) * _RECORD.size)[0]:
+        self._count = os.fstat(self._file).st_size // RECORD.size
+        while self._count and not os.pread(self._file, 1, (self._count - 1) * RECORD.size)[0]:
             self._count -= 1  # a power cut can leave zeros at a file's end
         return self
 
@@ -231,19 +229,19 @@ class _Index:
     def __getitem__(self, number: int) -> _Record:
         if self._file is None or not 0 <= number < self._count:
             raise IndexError(number)
-        return _unpack(os.pread(self._file, _RECORD.size, number * _RECORD.size))
+        return _unpack(os.pread(self._file, RECORD.size, number * RECORD.size))
 
     def records(self, start: int) -> Iterator[_Record]:
         """Yield the records from a number on, read in blocks."""
         while self._file is not None and start < self._count:
-            block = os.pread(self._file, min(2048, self._count - start) * _RECORD.size, start * _RECORD.size)
-            for position in range(0, len(block), _RECORD.size):
-                yield _unpack(block[position : position + _RECORD.size])
-            start += max(1, len(block) // _RECORD.size)
+            block = os.pread(self._file, min(2048, self._count - start) * RECORD.size, start * RECORD.size)
+            for position in range(0, len(block), RECORD.size):
+                yield _unpack(block[position : position + RECORD.size])
+            start += max(1, len(block) // RECORD.size)
 
 
 def _unpack(content: bytes) -> _Record:
-    code, *numbers = _RECORD.unpack(content)
+    code, *numbers = RECORD.unpack(content)
     return _Record(_STREAMS.get(code, Stream.OUT), *numbers)
 
 

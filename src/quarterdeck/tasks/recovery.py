@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.db import Database
 from quarterdeck.core.errors import NotFound
-from quarterdeck.hosts.models import HostRecord
+from quarterdeck.hosts.models import HostRecord, HostState
 from quarterdeck.protocol.orders import Order
 from quarterdeck.protocol.tasks import Task
 from quarterdeck.tasks.drafts import HIDDEN
@@ -25,6 +25,7 @@ from quarterdeck.tasks.states import RunState, overall
 
 RESTARTED: Final = "The master was restarted while it ran; whether it ended there is not known."
 NOT_BEGUN: Final = "The master was restarted before it began; it did not run."
+HOST_REVOKED: Final = "The worker was revoked while it ran; whether it ended there is not known."
 HOST_REMOVED: Final = "The host was removed while it ran."
 
 
@@ -84,10 +85,11 @@ class Recovery:
     def _goes_on(self, row: RunHost, hosts: Mapping[str, HostRecord]) -> bool:
         if RunState(row.state).is_terminal:
             return False
-        if row.order is not None and row.host_id in hosts:
+        host = hosts.get(row.host_id)
+        if row.order is not None and host is not None and host.state is not HostState.REVOKED:
             return True
         if row.order is not None:
-            self._lose(row, HOST_REMOVED)
+            self._lose(row, HOST_REVOKED if host is not None else HOST_REMOVED)
         else:
             self._lose(row, NOT_BEGUN if row.state == RunState.QUEUED else RESTARTED)
         return False

@@ -94,6 +94,7 @@ class Runs:
             ),
             concurrency=settings.run_concurrency,
         )
+        hosts.revoking.end_orders_by(self._dispatcher.end_host)
         self._recovery = Recovery(db, output, clock)
 
     # --- starting ---

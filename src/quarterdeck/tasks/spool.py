@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -18,27 +18,26 @@ from quarterdeck.core.loop import Loop
 from quarterdeck.core.security import private_directory
 from quarterdeck.history.service import History
 from quarterdeck.protocol.orders import Order, OrderStatus, OutputChunk, OutputPage, Receipt
+from quarterdeck.protocol.tasks import BuiltinTask
 from quarterdeck.tasks.executor import Stream
 from quarterdeck.tasks.kept_orders import ORDER_ID, KeptOrder, KeptOrders
 from quarterdeck.tasks.late_results import LateResults
 from quarterdeck.tasks.order_checks import check_content, check_seal, detail_of
-from quarterdeck.tasks.output import OutputStore, Sizes
-from quarterdeck.tasks.processes import ProcessTree
+from quarterdeck.tasks.order_endings import OrderEndings
+from quarterdeck.tasks.order_runs import CANCELLED, OUTPUT, OrderRuns
+from quarterdeck.tasks.output import Sizes
 from quarterdeck.tasks.spool_job import Job
 from quarterdeck.tasks.states import RunState
+from quarterdeck.tasks.supervision import Followed
 
 logger = logging.getLogger(__name__)
 
 MASTER: Final = "master"
-_HOST: Final = "task"
-"""What the output of an order is filed under, beside its id."""
 _STOPPED: Final = "The worker was stopped while the task ran; the task was ended."
-_RESTARTED: Final = "The worker ended while the task ran; what was left of the task was ended."
-_NOT_BEGUN: Final = "The worker ended before the task began; it did not run."
 _STOP_SECONDS: Final = 3.0
 _STOP_GRACE_SECONDS: Final = 1.0
-_LEFTOVER_GRACE_SECONDS: Final = 0.5
 _MOST_REMEMBERED: Final = 2000
+_MOST_FORESTALLED: Final = 1000
 _CANCEL_SECONDS: Final = 12.0
 
 
@@ -58,17 +57,21 @@ class Spool:
     ) -> None:
         private_directory(folder)
         self._files = KeptOrders(folder / "orders")
-        self.output = OutputStore(folder / "runs")
+        self._runs = OrderRuns(folder, clock)
+        self.output = self._runs.output
         self._history, self._clock, self._loop = history, clock, loop
         self._concurrency = concurrency
         self._slots: asyncio.Semaphore | None = None
         self._late_results = LateResults(report, lambda job: job.status(*history.witness()))
+        self._endings = OrderEndings(self._files, history, settle=self._runs.settle, owe=self._owe)
         self._waiting = threading.BoundedSemaphore(waiters)
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._nonces: dict[str, datetime] = {}
+        self._forestalled: dict[str, None] = {}
+        """Ids of orders whose cancel has overtaken them on the way."""
         self._work: set[Future[None]] = set()
-        self._is_stopping = False
+        self._is_stopping = self._leaves_running = False
 
     # --- taking orders ---
 
@@ -99,13 +102,16 @@ class Spool:
             self._files.save(KeptOrder(order, job.status(), intent.id))
             job.is_on_record = True
             self._history.note_witness(MASTER, order.master_head, order.master_seq)
-            future = self._loop.submit(self._see_through(job))
+            self._submit(self._see_through(job))
         except Exception as error:
             self._give_back(job, error)
             raise
+        return self._receipt(job)
+
+    def _submit(self, work: Coroutine[Any, Any, None]) -> None:  # Any: what a coroutine may yield and be sent
+        future = self._loop.submit(work)
         self._work.add(future)
         future.add_done_callback(self._work.discard)
-        return self._receipt(job)
 
     def _give_back(self, job: Job, error: Exception) -> None:
         """Forget an order that could not be begun, so that it may be sent again."""
@@ -121,6 +127,8 @@ class Spool:
         with self._lock:
             if order.id in self._jobs:
                 return _same(self._jobs[order.id], order), False
+            if order.id in self._forestalled:
+                raise Conflict("This order was cancelled before it came; it is not run.")
             if order.nonce in self._nonces:
                 raise Conflict("This nonce was used by another order; this one may be a replay.")
             self._forget_old()
@@ -175,18 +183,18 @@ class Spool:
     def page(self, order_id: str, seconds: float, *, state: str, seen: Sizes, limit_bytes: int) -> OutputPage:
         """Return the status and the output after what is ``seen``, once there is news or after the time."""
         status = self.wait(order_id, seconds, state=state, seen=seen)
-        chunks = self.output.chunks_after(order_id, _HOST, seen, limit_bytes)
+        chunks = self.output.chunks_after(order_id, OUTPUT, seen, limit_bytes)
         return OutputPage(status, [OutputChunk(c.stream, c.offset, c.data) for c in chunks])
 
     def read(self, order_id: str, stream: Stream, start: int, limit_bytes: int) -> bytes:
         """Return the bytes of a stream from an offset, up to a limit."""
         self._get(order_id)
-        return self.output.read(order_id, _HOST, stream, start, start + limit_bytes)
+        return self.output.read(order_id, OUTPUT, stream, start, start + limit_bytes)
 
     def tail(self, order_id: str, stream: Stream, limit_bytes: int) -> bytes:
         """Return the last bytes of a stream."""
-        size = self.output.sizes(order_id, _HOST).of(stream)
-        return self.output.read(order_id, _HOST, stream, max(0, size - limit_bytes), size)
+        size = self.output.sizes(order_id, OUTPUT).of(stream)
+        return self.output.read(order_id, OUTPUT, stream, max(0, size - limit_bytes), size)
 
     def expect_report(self, order_id: str) -> None:
         """Note that somebody was told to wait for the end of a task."""
@@ -213,6 +221,7 @@ class Spool:
 
     def cancel(self, actor: Actor, order_id: str) -> OrderStatus:
         """End an order and its processes; returns when it is known whether they are gone."""
+        self._forestall(order_id)
         job = self._get(order_id)
         if job.is_over:
             return self._status(job)
@@ -220,27 +229,45 @@ class Spool:
         with self._history.action(
             actor, "task.cancel", f"order:{order_id}", detail=detail, essential=True
         ) as outcome:
-            stopping = self._end(job, RunState.CANCELLED, "Cancelled by the master.")
-            self._loop.run(stopping, timeout_seconds=_CANCEL_SECONDS)
+            self._loop.run(self._cancel(job), timeout_seconds=_CANCEL_SECONDS)
             job.wait("", None, 2)
             outcome["gone"] = job.status().gone
         return self._status(job)
 
+    def _forestall(self, order_id: str) -> None:
+        """Make sure that an order which comes after its own cancel does not begin."""
+        with self._lock:
+            if order_id in self._jobs or not ORDER_ID.match(order_id):
+                return
+            self._forestalled[order_id] = None
+            if len(self._forestalled) > _MOST_FORESTALLED:
+                del self._forestalled[next(iter(self._forestalled))]
+
     async def recover(self) -> None:
-        """Close what was under way when the worker ended, and end what is left of it on the machine."""
+        """Take up again what still runs, begin what waited, and close what nobody looks after any more."""
         kept = await asyncio.to_thread(self._files.recent, self._clock.now())
         jobs = [Job(item, self._clock) for item in kept]
         self._jobs |= {job.order.id: job for job in jobs}
         self._nonces |= {job.order.nonce: job.order.deadline for job in jobs}
-        open_jobs = [job for job in jobs if not job.is_over]
-        if not open_jobs:
-            return
-        gone = await ProcessTree(*(job.order.id for job in open_jobs)).end(_LEFTOVER_GRACE_SECONDS)
-        for job in open_jobs:
-            self.output.writer(job.order.id, _HOST).close()  # files what a crash left without a record
-            job.note_sizes(self.output.sizes(job.order.id, _HOST))
-            job.lose(_NOT_BEGUN if job.state is RunState.QUEUED else _RESTARTED, gone=gone)
-            await self._conclude(job)
+        waiting = [job for job in jobs if job.state is RunState.QUEUED]
+        begun = [job for job in jobs if not job.is_over and job not in waiting]
+        for job in begun:
+            if await self._endings.take_over(job):
+                self._runs.count_output(job)
+        found = await self._runs.find(begun)
+        for job in begun:
+            if followed := found.get(job.order.id):
+                self._submit(self._see_through(job, followed))
+        rest = [job for job in begun if job.order.id not in found]
+        await self._runs.close_lost(rest)
+        for job in rest:
+            await self._endings.conclude(job)
+        for job in waiting:
+            self._submit(self._see_through(job))
+
+    def leave_running(self) -> None:
+        """Have ``stop`` leave commands and what waits to the next worker; built-in tasks end all the same."""
+        self._leaves_running = True
 
     async def stop(self) -> None:
         """End what runs, on record, and let go of everybody who waits; within a few seconds."""
@@ -249,6 +276,10 @@ class Spool:
         jobs = [job for job in list(self._jobs.values()) if not job.is_over]
         for job in jobs:
             job.release()
+        if self._leaves_running:
+            for job in [job for job in jobs if not isinstance(job.order.task, BuiltinTask)]:
+                jobs.remove(job)
+                job.leave()
         stops = (self._end(job, RunState.LOST, _STOPPED, _STOP_GRACE_SECONDS) for job in jobs)
         try:
             async with asyncio.timeout(_STOP_SECONDS):
@@ -257,67 +288,68 @@ class Spool:
                 await asyncio.gather(*work, return_exceptions=True)  # each has told its own failure
         except TimeoutError:
             logger.warning("some tasks did not end in time; the next start accounts for them")
+        await self._runs.close()
 
     # --- on the loop ---
 
-    async def _see_through(self, job: Job) -> None:
+    def _owe(self, job: Job) -> None:
+        if not self._is_stopping:
+            self._late_results.owe(job)
+
+    async def _see_through(self, job: Job, followed: Followed | None = None) -> None:
+        """Run an order, or with ``followed`` go on with one whose command runs already."""
         if self._slots is None:
             self._slots = asyncio.Semaphore(self._concurrency)
-        try:
+        if followed is not None and self._slots.locked():
+            await self._take_up(job, followed)  # it runs anyway: more at once than the settings want
+        else:
             async with self._slots:
-                await self._run(job)
-        except (QuarterdeckError, OSError) as error:
-            logger.error("order %s could not be run: %s", job.order.id, error)
-            job.fail("The worker can't keep the output; make room on its disk.")
-        await self._conclude(job)
+                await (self._take_up(job, followed) if followed else self._run(job))
+        if job.has_ended:
+            await self._endings.conclude(job)
 
     async def _run(self, job: Job) -> None:
-        if job.has_ended:
+        if job.has_ended or self._is_stopping:
             return
-        with self.output.writer(job.order.id, _HOST) as writer:
-            running = msgspec.structs.replace(job.status(), state=RunState.RUNNING)
-            await asyncio.to_thread(self._files.save, KeptOrder(job.order, running, job.intent))
-            await job.run(writer)
+        if await self._save(job, RunState.RUNNING):
+            await self._runs.run(job)
+        else:
+            job.fail("The worker can't keep its orders; make room on its disk.")
+
+    async def _take_up(self, job: Job, followed: Followed) -> None:
+        was_cancelling = job.state is RunState.CANCELLING
+        running = asyncio.ensure_future(self._runs.follow(job, followed))
+        if was_cancelling:
+            await asyncio.sleep(0)  # so that there is something to cancel
+            await job.stop(RunState.CANCELLED, CANCELLED)
+        await running
+
+    async def _cancel(self, job: Job) -> None:
+        """End a job for good: a worker that ends meanwhile goes on with that at its next start."""
+        if job.has_begun:
+            await self._save(job, RunState.CANCELLING)
+        await self._end(job, RunState.CANCELLED, CANCELLED)
+
+    async def _save(self, job: Job, state: RunState) -> bool:
+        """Put a job's next state on disk, before it happens; returns whether that is done."""
+        kept = KeptOrder(job.order, msgspec.structs.replace(job.status(), state=state), job.intent)
+        async with job.saving:
+            if job.is_concluding:
+                return True
+            try:
+                await asyncio.to_thread(self._files.save, kept)
+            except OSError as error:
+                logger.error("the state of order %s is not on disk: %s", job.order.id, error)
+                return False
+        return True
 
     async def _end(self, job: Job, state: RunState, message: str, grace_seconds: float | None = None) -> None:
         await job.stop(state, message, grace_seconds=grace_seconds)
         if not job.has_begun and job.is_on_record:  # else it is concluded once it is
-            await self._conclude(job)  # it may wait in the queue for long
-
-    async def _conclude(self, job: Job) -> None:
-        """Put the end on disk, then let everybody know; whoever was told of it never hears otherwise."""
-        if job.is_concluding:
-            return
-        job.is_concluding = True
-        end = job.end_status()
-        kept = KeptOrder(job.order, end, job.intent)
-        results = await asyncio.gather(
-            asyncio.to_thread(self._files.save, kept),
-            self._history.conclude_async(job.intent, end.state == RunState.SUCCEEDED, _outcome(end)),
-            return_exceptions=True,
-        )
-        for error in results:
-            if isinstance(error, BaseException):
-                logger.error("the end of order %s is not on disk: %s", job.order.id, error)
-        job.is_kept = not isinstance(results[0], BaseException)
-        job.publish()
-        if not self._is_stopping:
-            self._late_results.owe(job)
+            await self._endings.conclude(job)  # it may wait in the queue for long
 
 
 def _same(job: Job, order: Order) -> Job:
     if job.order.digest != order.digest:
         raise Conflict("Another order has this id; nothing was done.")
     return job
-
-
-def _outcome(end: OrderStatus) -> dict[str, Any]:  # Any: JSON
-    """Return what the history keeps of an end."""
-    detail: dict[str, Any] = {"state": end.state, "bytes": end.out_bytes + end.err_bytes}
-    if end.exit_status is not None:
-        detail["exit_status"] = end.exit_status
-    if end.message:
-        detail["error"] = end.message
-    if end.gone is not None:
-        detail["gone"] = end.gone
-    return detail

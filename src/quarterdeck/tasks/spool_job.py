@@ -4,24 +4,32 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.protocol.orders import OrderStatus
+from quarterdeck.protocol.orders import Order, OrderStatus
 from quarterdeck.tasks.executor import Result, Stream
 from quarterdeck.tasks.kept_orders import KeptOrder
-from quarterdeck.tasks.local import LocalExecution
 from quarterdeck.tasks.output import OutputWriter, Sizes
 from quarterdeck.tasks.states import RunState, advance
 
 logger = logging.getLogger(__name__)
 
-MOST_OUTPUT_BYTES: Final = 1 << 30
-"""A command that prints without end must not fill the disk."""
 _LET_GO_SECONDS: Final = 3.0
+
+
+class JobExecution(Protocol):
+    """What a job runs."""
+
+    async def run(self, sink: "JobOutput") -> Result:
+        """Run to the end. Raises QuarterdeckError when the task was surely not started."""
+
+    async def cancel(self, grace_seconds: float | None = None) -> bool | None:
+        """End it, politely first; returns whether all of it is gone, None when that can't be known."""
 
 
 class Job:
@@ -36,6 +44,8 @@ class Job:
         self.is_on_record = bool(kept.intent)
         """Whether history and file have it; until then its end can't be written there."""
         self.is_concluding = False
+        self.is_recorded = False
+        """Whether its end is in the history already."""
         self.is_kept = False
         """Whether its end is in its file, so that memory may forget it."""
         self.was_left_running = False
@@ -44,14 +54,21 @@ class Job:
         self._gone = kept.status.gone
         self._details: Mapping[str, Any] = kept.status.details  # Any: JSON
         self._started_at, self._finished_at = kept.status.started_at, kept.status.finished_at
+        self._ended_at: datetime | None = None
         self._clock = clock
         self._news = threading.Condition()
         self._is_released = False
-        self._execution: LocalExecution | None = None
+        self._execution: JobExecution | None = None
         self._running: asyncio.Task[Result] | None = None
         self._stopped: tuple[RunState, str] | None = None
         self._proved = asyncio.Event()
         self._end_status: OrderStatus | None = None
+        self.saving = asyncio.Lock()
+        """Held while its file is written, so that nothing older ever takes the place of its end."""
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self._started_at
 
     @property
     def has_begun(self) -> bool:
@@ -95,17 +112,14 @@ class Job:
         self._is_released = True
         self._tell()
 
-    async def run(self, writer: OutputWriter) -> None:
+    async def run(self, execution: JobExecution, sink: "JobOutput", limit_seconds: float | None) -> None:
         """Run to the end; every way to fail becomes a state with its message."""
         if self._stopped or self.has_ended:
             return
-        if self._clock.now() > self.order.deadline:
-            self._end(Result(None, RunState.FAILED, "It had to wait for others until its deadline was over."))
-            return
         try:
-            self._execution = LocalExecution(self.order.task, marker=self.order.id)
-            self._running = asyncio.ensure_future(self._execution.run(_Output(self, writer)))
-            result = await self._result_in_time(self._running)
+            self._execution = execution
+            self._running = asyncio.ensure_future(execution.run(sink))
+            result = await self._result_in_time(self._running, limit_seconds)
             if self._stopped:
                 await self._proved.wait()
             self._end(result)
@@ -134,30 +148,50 @@ class Job:
         await asyncio.wait({self._running}, timeout=_LET_GO_SECONDS)
         self._running.cancel()
 
+    def leave(self) -> None:
+        """Stop following it without ending it: the next worker takes it up again."""
+        if self._running is not None:
+            self._running.cancel()
+
     def fail(self, message: str) -> None:
         """End it as failed for a reason of the worker's own."""
         self._end(Result(None, RunState.FAILED, message))
+
+    def take_over(self, end: OrderStatus) -> None:
+        """End it as the history says that it has ended."""
+        self.is_recorded = True
+        self._gone = end.gone
+        self._end_status = end
+
+    def finish(self, result: Result) -> None:
+        """End it as it ended while nobody followed it."""
+        self._end(result)
 
     def lose(self, message: str, *, gone: bool) -> None:
         """End it as lost, when it was under way before a restart."""
         self._gone = gone
         self._end(Result(None, RunState.LOST, message))
 
-    def begin(self) -> None:
-        self._started_at = self._clock.now()
+    def begin(self, at: datetime | None = None) -> None:
+        self._started_at = at or self._clock.now()
         self._move(RunState.RUNNING)
+
+    def note_end(self, at: datetime) -> None:
+        """Take over when it ended, for one whose end is only learned of later."""
+        self._ended_at = at
+
+    def note_gone(self, gone: bool | None) -> None:
+        """Take over the proof of an end that nobody here asked for."""
+        self._gone = gone
 
     def note_sizes(self, sizes: Sizes) -> None:
         self.sizes = sizes
         self._tell()
 
-    async def _result_in_time(self, running: "asyncio.Task[Result]") -> Result:
-        limit = self.order.timeout_seconds or None
-        await asyncio.wait({running}, timeout=limit)
-        if not running.done() and limit and not self._stopped:
-            await self.stop(
-                RunState.TIMED_OUT, f"It took longer than the limit of {limit:,g} s and was stopped."
-            )
+    async def _result_in_time(self, running: "asyncio.Task[Result]", limit_seconds: float | None) -> Result:
+        await asyncio.wait({running}, timeout=limit_seconds)
+        if not running.done() and not self._stopped:
+            await self.stop(RunState.TIMED_OUT, timed_out_message(self.order))
         try:
             return await running
         except asyncio.CancelledError:
@@ -167,7 +201,8 @@ class Job:
 
     def end_status(self) -> OrderStatus:
         """Return the status that is to be kept and then published."""
-        return self._end_status or self.status()
+        end = self._end_status or self.status()
+        return msgspec.structs.replace(end, out_bytes=self.sizes.out, err_bytes=self.sizes.err)
 
     def publish(self) -> None:
         """Let everybody know of the end."""
@@ -186,7 +221,7 @@ class Job:
             message=message,
             exit_status=result.exit_status,
             details=dict(result.details),
-            finished_at=self._clock.now(),
+            finished_at=self._ended_at or self._clock.now(),
         )
 
     def _move(self, state: RunState) -> None:
@@ -203,28 +238,47 @@ class Job:
         return seen is not None and (self.sizes.total > seen or bool(state and state != self.state))
 
 
-class _Output:
-    """Where the task's output goes: into the file, then the news."""
+class JobOutput:
+    """Where an execution tells what happens: the output goes into the file, then into the news.
 
-    def __init__(self, job: Job, writer: OutputWriter) -> None:
+    What is spooled elsewhere has no writer here, and tells only how much there is.
+    """
+
+    def __init__(self, job: Job, writer: OutputWriter | None = None) -> None:
         self._job, self._writer = job, writer
         self._stopping: asyncio.Task[None] | None = None
 
     async def started(self) -> None:
         self._job.begin()
 
+    def began(self, at: datetime) -> None:
+        """Take over when it began, for one that another process started."""
+        self._job.begin(at)
+
+    def grown(self, sizes: Sizes) -> None:
+        """Note how much output there is by now."""
+        if sizes != self._job.sizes:
+            self._job.note_sizes(sizes)
+
+    def ended(self, at: datetime) -> None:
+        """Take over when it ended, which may be long ago."""
+        self._job.note_end(at)
+
+    def proved(self, gone: bool | None) -> None:
+        """Note the proof of an end that the execution itself has seen to."""
+        self._job.note_gone(gone)
+
     async def write(self, stream: Stream, data: bytes) -> None:
-        if self._stopping is not None:
+        if self._stopping is not None or self._writer is None:
             return
         try:
             self._writer.append(stream, data)
         except QuarterdeckError as error:
-            self._give_up(error.message)
+            # Beside the task, which waits for this very call to return before it can end.
+            self._stopping = asyncio.ensure_future(self._job.stop(RunState.FAILED, error.message))
             return
         self._job.note_sizes(self._writer.sizes)
-        if self._writer.sizes.total > MOST_OUTPUT_BYTES:
-            self._give_up(f"It printed more than {MOST_OUTPUT_BYTES >> 20:,} MiB and was stopped.")
 
-    def _give_up(self, message: str) -> None:
-        # Beside the task, which waits for this very call to return before it can end.
-        self._stopping = asyncio.ensure_future(self._job.stop(RunState.FAILED, message))
+
+def timed_out_message(order: Order) -> str:
+    return f"It took longer than the limit of {order.timeout_seconds:,g} s and was stopped."

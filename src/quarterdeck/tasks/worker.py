@@ -25,6 +25,7 @@ from quarterdeck.protocol.orders import (
     JoinAnswer,
     JoinRequest,
     Order,
+    ShutdownRequest,
     TaskAnswer,
     TaskRequest,
     sealed,
@@ -162,10 +163,23 @@ def node_join() -> Response:
     return _json(JoinAnswer(node=part(NodeFacts).name, version=__version__, head=head, seq=seq))
 
 
+@blueprint.post("/revoke")
+@allow("master.order")
+def node_revoke() -> Response:
+    """The master takes no more from this worker: its token here is of no use any more."""
+    with part(History).action(actor(), "node.revoke", "node:worker", essential=True):
+        part(Membership).leave()
+    return _json({"status": "revoked"})
+
+
 @blueprint.post("/shutdown")
 @allow("master.order")
 def node_shutdown() -> Response:
-    part(History).event(actor(), "node.shutdown", "node:worker", essential=True)
+    wanted = _body(ShutdownRequest) if request.get_data() else ShutdownRequest()
+    detail = {"leave_running": True} if wanted.leave_running else None
+    part(History).event(actor(), "node.shutdown", "node:worker", detail=detail, essential=True)
+    if wanted.leave_running:
+        part(Spool).leave_running()
     part(NodeFacts).shut_down()
     return _json({"status": "stopping"}, 202)
 
