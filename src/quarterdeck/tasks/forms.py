@@ -13,6 +13,7 @@ from quarterdeck.tasks.drafts import HIDDEN
 from quarterdeck.tasks.log_view import TAIL_BYTES
 from quarterdeck.tasks.options import DEFAULT_OUTPUT_BYTES, OnOutputLimit, RunOptions
 from quarterdeck.tasks.records import PAGE_SIZE
+from quarterdeck.tasks.result_query import ResultForm
 from quarterdeck.tasks.service import LONGEST_TIMEOUT, StartRun
 from quarterdeck.tasks.states import RunState
 
@@ -80,11 +81,11 @@ class RunListQuery(Form):
     limit: Annotated[int, Field(ge=1, le=200)] = PAGE_SIZE
 
 
-class RunPageQuery(Form):
+class RunPageQuery(ResultForm):
     """What the page of a run shows: of its hosts, and of their output."""
 
     host: Annotated[str, Field(max_length=100)] = ""
-    state: Literal[""] | RunState = ""
+    view: Literal["", "table", "map"] = ""
     stream: Literal["", "out", "err"] = ""
     last: Annotated[int, Field(ge=1024)] = TAIL_BYTES
     page: Annotated[int, Field(ge=1, le=1000)] = 1

@@ -14,6 +14,8 @@ from quarterdeck.tasks.states import RunState
 
 _LOOK_BACK: Final = 2_000
 _PER_HOST: Final = 50
+_FEW_HOSTS: Final = 50
+"""Up to so many are looked for by themselves, and not among all on which the task was run."""
 _ENOUGH: Final = 3
 """Fewer durations than this say nothing about what is usual."""
 
@@ -36,8 +38,8 @@ def usual_durations(db: Database, fingerprint: str, host_ids: Iterable[str]) -> 
         .order_by(RunHost.run_id.desc())
         .limit(_LOOK_BACK)
     )
-    if len(taken) == 1:
-        query = query.where(RunHost.host_id.in_(taken)).limit(_PER_HOST)
+    if len(taken) <= _FEW_HOSTS:
+        query = query.where(RunHost.host_id.in_(taken)).limit(min(_LOOK_BACK, len(taken) * _PER_HOST))
     with db.read() as session:
         for host_id, started_at, finished_at in session.execute(query):
             if host_id in taken and started_at and finished_at and len(taken[host_id]) < _PER_HOST:
