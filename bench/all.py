@@ -54,6 +54,9 @@ MEASUREMENTS = (
         "of 10 million: newest page ≤ 5 ms, a rare actor ≤ 300 ms",
     ),
     Measurement(
+        "Many hosts", "matrix", "1,000 hosts and 100,000 runs: ≤ 100 ms of server time, ≤ 100 KB a page"
+    ),
+    Measurement(
         "SSH", "ssh", "cold ≤ 4 ms CPU a host and wall ≤ the fastest other; warm ≤ 0.5 ms CPU a host"
     ),
 )

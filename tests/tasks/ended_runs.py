@@ -45,6 +45,7 @@ def insert_run(
     command: str = "df -h /",
     created_at: datetime = LONG_AGO,
     run_id: str = "",
+    intent_id: str = "i",
     is_hashed: bool = True,
 ) -> str:
     """Store a run with its hosts and their output; returns its id."""
@@ -71,7 +72,7 @@ def insert_run(
         timeout_seconds=600,
         options={},
         request_id="r",
-        intent_id="i",
+        intent_id=intent_id,
     )
     for part in parts:
         _write(output, run_id, part)

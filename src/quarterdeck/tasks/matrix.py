@@ -11,6 +11,7 @@ from quarterdeck.tasks.past import Usual
 from quarterdeck.tasks.records import RunHostRecord, RunRecord
 from quarterdeck.tasks.result_query import ResultForm, result_query
 from quarterdeck.tasks.results import Results, Selection, seconds_of
+from quarterdeck.tasks.states import RunState
 
 TABLE_PAGE: Final = 50
 MAP_PAGE: Final = 1_000
@@ -54,11 +55,15 @@ def matrix(results: Results, run: RunRecord, query: RunPageQuery) -> Matrix:
     size = MAP_PAGE if view == "map" else TABLE_PAGE
     pages = max(1, -(-count // size))
     page = min(query.page, pages)
+    hosts = selection.hosts
+    if view == "table" and run.is_over and not query.sort:
+        # Not before: sorting what still changes would make rows jump under the reader's eyes.
+        hosts = tuple(sorted(hosts, key=lambda host: host.state is RunState.SUCCEEDED))
     alike = _one_of_each(selection) if run.is_over else {}
-    glances = [group_host for group_host, _ in alike.values()] if alike else list(selection.hosts)
+    glances = [host for host, _ in alike.values() if host.bytes] if alike else list(hosts)
     return Matrix(
         selection=selection,
-        hosts=selection.hosts[(page - 1) * size : page * size],
+        hosts=hosts[(page - 1) * size : page * size],
         view=view,
         page=page,
         pages=pages,

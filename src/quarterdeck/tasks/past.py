@@ -29,8 +29,13 @@ class Usual:
     runs: int
 
 
-def usual_durations(db: Database, fingerprint: str, host_ids: Iterable[str]) -> Mapping[str, Usual]:
-    """Return what is usual per host id; hosts that have run the task too seldom are left out."""
+def usual_durations(
+    db: Database, fingerprint: str, host_ids: Iterable[str], *, before: str = ""
+) -> Mapping[str, Usual]:
+    """Return what is usual per host id; hosts that have run the task too seldom are left out.
+
+    ``before`` is the id of a run: neither it nor a later one counts.
+    """
     taken: dict[str, list[float]] = {host_id: [] for host_id in host_ids}
     query = (
         select(RunHost.host_id, RunHost.started_at, RunHost.finished_at)
@@ -40,6 +45,8 @@ def usual_durations(db: Database, fingerprint: str, host_ids: Iterable[str]) -> 
     )
     if len(taken) <= _FEW_HOSTS:
         query = query.where(RunHost.host_id.in_(taken)).limit(min(_LOOK_BACK, len(taken) * _PER_HOST))
+    if before:
+        query = query.where(RunHost.run_id < before)
     with db.read() as session:
         for host_id, started_at, finished_at in session.execute(query):
             if host_id in taken and started_at and finished_at and len(taken[host_id]) < _PER_HOST:

@@ -81,7 +81,7 @@ class Results:
         before = self.before(run) if run.is_over or query.changed else {}
         changed = _changed(run.id, hosts, before, keys)
         return Selection(
-            hosts=tuple(_sorted(_fitting(hosts, query, folding, changed), query.sort, run.is_over)),
+            hosts=tuple(_sorted(_fitting(hosts, query, folding, changed), query.sort)),
             total=len(hosts),
             folding=folding,
             read_bytes=_read_bytes(run) if query.ignored else 0,
@@ -193,14 +193,13 @@ def _fitting(
     )
 
 
-def _sorted(hosts: Iterable[RunHostRecord], sort: str, is_over: bool) -> list[RunHostRecord]:
+def _sorted(hosts: Iterable[RunHostRecord], sort: str) -> list[RunHostRecord]:
     """Sort by a column, a dash before it for descending; what has no value comes last either way.
 
-    Without a wish it is the order of the start, with those that did not succeed first once all have ended:
-    sorting what still changes would make rows jump under the reader's eyes.
+    Without a wish it is the order of the start.
     """
     if not sort:
-        return sorted(hosts, key=lambda host: is_over and host.state is RunState.SUCCEEDED)
+        return list(hosts)
     value, hosts = _VALUES[sort.removeprefix("-")], list(hosts)
     known = [host for host in hosts if value(host) is not None]
     unknown = [host for host in hosts if value(host) is None]

@@ -79,8 +79,10 @@ class Runs:
         self.records = RunRecords(db)
         self.results = Results(db, output, self.addresses)
         self.comparing = Comparing(output)
-        # A page of a run under way asks twice a second, and its own hosts must not change what is usual.
-        self._usual = lru_cache(_KEPT_PASTS)(lambda _, *task_and_hosts: usual_durations(db, *task_and_hosts))
+        # A page of a run under way asks twice a second for what does not change any more.
+        self._usual = lru_cache(_KEPT_PASTS)(
+            lambda run_id, task, host_ids: usual_durations(db, task, host_ids, before=run_id)
+        )
         self._waiting = Waiting()
         recorder = Recorder(db, publish)
         self._digests = Digests(db, output, recorder)
@@ -267,7 +269,7 @@ class Runs:
         return self.records.counts(self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0))
 
     def usual(self, run: RunRecord, hosts: Iterable[RunHostRecord]) -> Mapping[str, Usual]:
-        """Return what the run's task usually takes, by host id; it stays what it was at the first look."""
+        """Return what the run's task usually takes, by host id, from the runs before it."""
         return self._usual(run.id, run.fingerprint, tuple(host.host_id for host in hosts))
 
     def is_long(self, run: RunRecord, usual: Mapping[str, Usual]) -> bool:
