@@ -45,7 +45,7 @@ STATE_ORDER: Final = (
 _READ_IN_ALL: Final = 64 << 20
 _READ_OF_ONE: Final = (4096, 256 << 10)
 """At least and at most so much of each stream is read where something is to be ignored."""
-_KEPT_KEYS: Final = 20_000
+_KEPT_KEYS: Final = 10_000
 _KEPT_PASTS: Final = 8
 _DIGITS: Final = re.compile(r"(\d+)")
 
