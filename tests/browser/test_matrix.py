@@ -157,3 +157,17 @@ def test_what_is_chosen_and_typed_outlives_the_refresh(open_page: OpenPage, seed
     assert page.locator(".hosts-bar").bounding_box() == top
     expect(page.get_by_role("heading", name="All 3 the same")).to_be_visible()
     assert faults_of(page) == []
+
+
+def test_cells_change_in_their_place_while_it_runs(open_page: OpenPage, seeded: Seeded) -> None:
+    body = {"task": {"kind": "command", "command": "sleep 3 # map"}, "hosts": ["web1", "worker", "master"]}
+    run = seeded.deck.api("POST", "/api/v1/runs", json=body).json()
+    page = open_page(f"/runs/{run['id']}?view=map")
+    cells = page.locator(".matrix a")
+    names = [title.split()[0] for title in cells.evaluate_all("all => all.map(cell => cell.title)")]
+    cells.nth(1).focus()
+    for cell, name in zip(cells.all(), names, strict=True):
+        expect(cell).to_have_attribute("title", f"{name} succeeded")
+    expect(cells.nth(1)).to_be_focused()
+    expect(page.locator('.matrix a[tabindex="0"]')).to_have_count(1)
+    assert faults_of(page) == []

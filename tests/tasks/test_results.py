@@ -1,16 +1,20 @@
 """The results of runs on many hosts: hashed, filtered, compared with the run before, exported, run again."""
 
 import csv
+import hashlib
 import io
 import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from quarterdeck.core.errors import Busy
+from quarterdeck.hosts.drafts import HostDraft
+from quarterdeck.hosts.models import HostKind
 from quarterdeck.tasks.comparing import Comparing, Side
 from quarterdeck.tasks.digests import hashes_of
 from quarterdeck.tasks.folding import Ignored
@@ -21,6 +25,7 @@ from quarterdeck.tasks.states import RunState
 from tests.deck import wait_until
 from tests.tasks.conftest import ADA, Api, Browser, Node, StartNode
 from tests.tasks.ended_runs import LONG_AGO, Part, insert_run, names_of, same
+from tests.worker_node import WorkerNode
 
 As = Callable[[str], Browser]
 ApiAs = Callable[[str], Api]
@@ -69,6 +74,25 @@ def test_what_a_killed_master_left_without_hash_gets_it_at_the_next_start(start:
     assert a.state is RunState.LOST
     for host in (a, b):
         assert host.out_hash == hashes_of(again.parts.runs.output, run_id, host.name)[0] != ""
+
+
+def test_a_part_that_is_taken_up_again_is_hashed_whole(start: StartNode, tmp_path: Path) -> None:
+    worker = WorkerNode(tmp_path / "worker").start()
+    try:
+        node, go = start(), tmp_path / "go"
+        draft = HostDraft("w1", HostKind.WORKER, worker.url, secrets={"token": worker.token})
+        node.parts.hosts.add_host(ADA, draft)
+        run = node.start(f"echo before; until test -e {go}; do sleep 0.1; done; echo after", "w1")
+        wait_until(lambda: node.output(run.id, "w1") == b"before\n", "the first half")
+        node.stop()
+        go.touch()
+        again = start()
+        assert again.end_of(run.id).state is RunState.SUCCEEDED
+        wait_until(lambda: host_of(again, run.id, "w1").out_hash != "", "its hash")
+        expected = hashlib.blake2b(b"before\nafter\n", digest_size=32).hexdigest()
+        assert host_of(again, run.id, "w1").out_hash == expected
+    finally:
+        worker.end()
 
 
 def test_a_large_output_is_hashed_whole(node: Node) -> None:

@@ -178,7 +178,7 @@ def _standing(run: RunRecord, query: RunPageQuery) -> dict[str, Any]:
         "query": query,
         "matrix": shown,
         "link": Links(run.id, query),
-        "before": runs.results.before(run) if run.is_over else {},
+        "before": runs.results.before(run) if shown is None and hosts[0].is_over else {},
         "usual": usual,
         "took_long": took_long,
         "usual_seconds": max((each.typical_seconds for each in usual.values()), default=None),
