@@ -1,5 +1,6 @@
 """The difference of two outputs: by lines of plain text, bounded, in both forms."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +9,7 @@ from quarterdeck.tasks.differences import (
     MOST_LINES,
     Text,
     compare,
+    pieces,
     text_of,
     without_space,
 )
@@ -27,6 +29,20 @@ def test_a_changed_line_stands_beside_what_it_was() -> None:
     assert [(row.kind, row.left, row.right) for row in hunk.rows][1] == ("changed", "old", "new")
     assert (found.removed, found.added) == (1, 1)
     assert hunk.title == "−1,3 +1,3"
+
+
+@pytest.mark.parametrize(
+    ("line", "other", "expected"),
+    [
+        ("used 12G of 40G", "used 39G of 40G", ("used ", "12", "G of 40G")),
+        ("one two", "one two three", ("one two", "", "")),
+        ("aaaa", "aa", ("aa", "aa", "")),
+        ("abc", "xyz", ("abc", "", "")),
+        ("", "x", ("", "", "")),
+    ],
+)
+def test_what_differs_in_a_line_is_cut_out(line: str, other: str, expected: tuple[str, ...]) -> None:
+    assert pieces(line, other) == expected
 
 
 def test_far_apart_changes_are_hunks_of_their_own() -> None:
@@ -52,6 +68,8 @@ def test_white_space_can_be_no_difference() -> None:
     left, right = text_of(b"a  b\n"), text_of(b"  a b  \n")
     assert not compare(left, right).is_none
     assert compare(left, right, without_space).is_none
+    found = compare(text_of(b"a  b\nold\n"), text_of(b"a b\nnew\n"), without_space)
+    assert [row.kind for row in found.hunks[0].rows] == ["same", "changed"]
 
 
 def test_of_long_outputs_the_beginning_is_compared_and_it_is_said() -> None:
@@ -89,5 +107,6 @@ def test_both_forms_give_back_both_sides(before: list[str], after: list[str]) ->
         right = [line.right_number for line in hunk.lines if line.right_number]
         assert [row.right_number for row in hunk.rows if row.right_number] == right
         assert right == sorted(right)
+        assert all("".join(line.pieces) == line.text for line in hunk.lines)
     assert found.is_none == (before == after)
     assert len(before) - found.removed == len(after) - found.added

@@ -16,6 +16,8 @@ _LONGEST_LINE: Final = 2_000
 """Characters of a line that are compared and shown; what is cut off is marked."""
 _CONTEXT: Final = 3
 _CUT: Final = "…"
+_COMMON: Final = 0.4
+"""Lines that share less than this at their ends are different lines; a mark in them would only distract."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,10 @@ class Text:
     is_cut: bool = False
 
 
+Pieces = tuple[str, str, str]
+"""A line in three: what is the same at its beginning, what differs, what is the same at its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A line on both sides, or on one: then the other side's number is None."""
@@ -34,15 +40,25 @@ class Row:
     left: str
     right_number: int | None
     right: str
+    is_same: bool = False
+    """They count as the same, although they may look different where something is ignored."""
 
     @property
     def kind(self) -> str:
         """``same``, ``removed``, ``added``, or ``changed`` where one line stands for another."""
+        if self.is_same:
+            return "same"
         if self.right_number is None:
             return "removed"
-        if self.left_number is None:
-            return "added"
-        return "same" if self.left == self.right else "changed"
+        return "added" if self.left_number is None else "changed"
+
+    @property
+    def left_pieces(self) -> Pieces:
+        return pieces(self.left, self.right) if self.kind == "changed" else (self.left, "", "")
+
+    @property
+    def right_pieces(self) -> Pieces:
+        return pieces(self.right, self.left) if self.kind == "changed" else (self.right, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,7 @@ class Line:
     left_number: int | None
     right_number: int | None
     text: str
+    pieces: Pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +111,21 @@ def text_of(output: bytes, *, is_whole: bool = True) -> Text:
     return Text(shown[:MOST_LINES], is_cut=not is_whole or len(shown) > MOST_LINES)
 
 
+def pieces(line: str, other: str) -> Pieces:
+    """Return a line cut where it differs from another; whole where they have too little in common."""
+    start = _in_common(line, other)
+    end = min(_in_common(line[::-1], other[::-1]), len(line) - start, len(other) - start)
+    if start + end < _COMMON * max(len(line), len(other)):
+        return line, "", ""
+    return line[:start], line[start : len(line) - end], line[len(line) - end :]
+
+
+def _in_common(line: str, other: str) -> int:
+    """Return how many characters two lines have in common at their beginning."""
+    pairs = zip(line, other, strict=False)
+    return next((at for at, (one, two) in enumerate(pairs) if one != two), min(len(line), len(other)))
+
+
 def as_is(line: str) -> str:
     return line
 
@@ -131,7 +163,7 @@ def _hunk(left: Text, right: Text, group: list[Opcode]) -> Hunk:
 
 def _rows(left: Text, right: Text, opcode: Opcode) -> Iterator[Row]:
     """Pair the lines of both sides; the longer side goes on alone."""
-    _, left_start, left_end, right_start, right_end = opcode
+    tag, left_start, left_end, right_start, right_end = opcode
     for step in range(max(left_end - left_start, right_end - right_start)):
         has_left, has_right = left_start + step < left_end, right_start + step < right_end
         yield Row(
@@ -139,21 +171,23 @@ def _rows(left: Text, right: Text, opcode: Opcode) -> Iterator[Row]:
             left.lines[left_start + step] if has_left else "",
             right_start + step + 1 if has_right else None,
             right.lines[right_start + step] if has_right else "",
+            is_same=tag == "equal",
         )
 
 
 def _lines(left: Text, right: Text, opcode: Opcode) -> Iterator[Line]:
     """Yield unified lines: the same ones once, else what was removed before what was added."""
-    tag, left_start, left_end, right_start, right_end = opcode
-    if tag == "equal":
-        for step in range(left_end - left_start):
-            number = right_start + step
-            yield Line(" ", left_start + step + 1, number + 1, right.lines[number])
+    rows = list(_rows(left, right, opcode))
+    if rows[0].is_same:
+        for row in rows:
+            yield Line(" ", row.left_number, row.right_number, row.right, (row.right, "", ""))
         return
-    for number in range(left_start, left_end):
-        yield Line("-", number + 1, None, left.lines[number])
-    for number in range(right_start, right_end):
-        yield Line("+", None, number + 1, right.lines[number])
+    for row in rows:
+        if row.left_number is not None:
+            yield Line("-", row.left_number, None, row.left, row.left_pieces)
+    for row in rows:
+        if row.right_number is not None:
+            yield Line("+", None, row.right_number, row.right, row.right_pieces)
 
 
 def _span(numbers: list[int]) -> str:
