@@ -34,6 +34,7 @@ class Part:
     seconds: float = 1.5
     message: str = ""
     gone: bool | None = None
+    host_id: str = ""
     details: dict[str, Any] = field(default_factory=dict)  # Any: facts of one kind of task
 
 
@@ -97,7 +98,7 @@ def _row(output: OutputStore, run: Run, number: int, part: Part, is_hashed: bool
     has_begun = part.state not in (RunState.QUEUED, RunState.CONNECTING)
     return {
         "run_id": run.id,
-        "host_id": f"host-{part.name}",
+        "host_id": part.host_id or f"host-{part.name}",
         "name": part.name,
         "kind": "ssh",
         "position": number,

@@ -146,6 +146,18 @@ def test_own_names_and_numbers_are_ignored_on_request(node: Node) -> None:
     assert len(folding.usual.hosts) == 12
 
 
+def test_the_address_of_a_host_counts_as_its_name(node: Node) -> None:
+    parts = []
+    for number in (1, 2):
+        name, address = f"db-{number}", f"10.0.0.{number}"
+        draft = HostDraft(name, HostKind.SSH, address, username="root", secrets={"password": "secret"})
+        host = node.parts.hosts.add_host(ADA, draft)
+        parts.append(Part(name, f"bound to {address}:22\n".encode(), host_id=host.id))
+    run_id = stored(node, parts)
+    assert select(node, run_id).folding.usual is None
+    assert select(node, run_id, ignored=Ignored(names=True)).folding.usual
+
+
 def test_what_is_longer_than_is_read_is_never_taken_for_equal(node: Node) -> None:
     long = b"x" * 300_000
     run_id = stored(node, [Part("a", long + b"1"), Part("b", long + b"2")])

@@ -251,7 +251,7 @@ class Runs:
 
     def addresses(self) -> Mapping[str, str]:
         """Return the address of each host by its id; empty for the master itself."""
-        return {host.id: host.address for host in self._hosts.list_hosts()}
+        return self._hosts.list.addresses()
 
     def as_far(self, run_id: str, host: RunHostRecord) -> RunHostRecord:
         """Return a host with the size that its output has by now."""
