@@ -28,6 +28,8 @@ import quarterdeck.notify.routes
 import quarterdeck.tasks.api
 import quarterdeck.tasks.live
 import quarterdeck.tasks.node_api
+import quarterdeck.tasks.result_api
+import quarterdeck.tasks.result_routes
 import quarterdeck.tasks.routes
 from quarterdeck import __version__
 from quarterdeck.access.identify import SESSION_COOKIE, Identify
@@ -73,6 +75,8 @@ _EDGES: Final = (
     quarterdeck.tasks.routes,
     quarterdeck.tasks.api,
     quarterdeck.tasks.node_api,
+    quarterdeck.tasks.result_routes,
+    quarterdeck.tasks.result_api,
 )
 
 

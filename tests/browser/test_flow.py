@@ -104,7 +104,9 @@ def run_everywhere(page: Page) -> None:
     for row in rows.all():
         expect(row).to_contain_text("exit 0")
     for name in ("web1", "worker", "master"):
+        rows.get_by_role("link", name=name, exact=True).click()
         expect(page.get_by_role("region", name=f"Output of {name}")).to_contain_text("Mounted on")
+        page.get_by_role("link", name="All 3 hosts").click()
 
 
 def run_again(page: Page) -> None:

@@ -190,8 +190,8 @@ def test_lists_filter_and_page_by_cursor(node: Node) -> None:
     assert (counts.active, counts.today, counts.failed_today) == (0, 6, 1)
 
 
-def test_what_is_usual_comes_from_the_past_on_the_host(node: Node) -> None:
-    for _ in range(3):
+def test_what_is_usual_comes_from_the_past_on_the_host_without_the_run_itself(node: Node) -> None:
+    for _ in range(4):
         run = node.run("sleep 0.1; true", force=True, reason="to know what is usual")
     usual = node.parts.runs.usual(run, node.parts.runs.list_hosts(run.id))
     (only,) = usual.values()

@@ -16,6 +16,7 @@ from quarterdeck.tasks.option_fields import FIELDS, read_options
 from quarterdeck.tasks.options import DEFAULT_OUTPUT_BYTES, OnOutputLimit, RunOptions
 from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT
 from quarterdeck.tasks.records import PAGE_SIZE
+from quarterdeck.tasks.result_query import ResultForm
 from quarterdeck.tasks.service import StartRun
 from quarterdeck.tasks.states import RunState
 
@@ -94,11 +95,11 @@ class RunListQuery(Form):
     limit: Annotated[int, Field(ge=1, le=200)] = PAGE_SIZE
 
 
-class RunPageQuery(Form):
+class RunPageQuery(ResultForm):
     """What the page of a run shows: of its hosts, and of their output."""
 
     host: Annotated[str, Field(max_length=100)] = ""
-    state: Literal[""] | RunState = ""
+    view: Literal["", "table", "map"] = ""
     stream: Literal["", "out", "err"] = ""
     last: Annotated[int, Field(ge=1024)] = TAIL_BYTES
     page: Annotated[int, Field(ge=1, le=1000)] = 1

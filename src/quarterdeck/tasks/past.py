@@ -38,31 +38,37 @@ class Usual:
     runs: int
 
 
-def usual_durations(db: Database, fingerprint: str, host_ids: Iterable[str]) -> Mapping[str, Usual]:
-    """Return what is usual per host id; hosts that have run the task too seldom are left out."""
+def usual_durations(
+    db: Database, fingerprint: str, host_ids: Iterable[str], *, before: str = ""
+) -> Mapping[str, Usual]:
+    """Return what is usual per host id; hosts that have run the task too seldom are left out.
+
+    ``before`` is the id of a run: neither it nor a later one counts.
+    """
     taken: dict[str, list[float]] = {host_id: [] for host_id in host_ids}
     with db.read() as session:
         find = _latest_of_each if len(taken) <= _FEW_HOSTS else _of_latest_runs
-        for host_id, state, started_at, finished_at in find(session, fingerprint, list(taken)):
+        for host_id, state, started_at, finished_at in find(session, fingerprint, list(taken), before):
             durations = taken[host_id]
             if state == RunState.SUCCEEDED and started_at and finished_at and len(durations) < _PER_HOST:
                 durations.append(_seconds(started_at, finished_at))
     return {host_id: _usual(durations) for host_id, durations in taken.items() if len(durations) >= _ENOUGH}
 
 
-def _latest_of_each(session: Session, fingerprint: str, host_ids: list[str]) -> Iterator[Past]:
+def _latest_of_each(session: Session, fingerprint: str, host_ids: list[str], before: str) -> Iterator[Past]:
+    past = _PAST.where(RunHost.run_id < before) if before else _PAST
     for host_id in host_ids:
         yield from session.execute(
-            _PAST.where(RunHost.fingerprint == fingerprint, RunHost.host_id == host_id)
+            past.where(RunHost.fingerprint == fingerprint, RunHost.host_id == host_id)
             .order_by(RunHost.run_id.desc())
             .limit(_LOOK_BACK)
         )
 
 
-def _of_latest_runs(session: Session, fingerprint: str, host_ids: list[str]) -> Iterator[Past]:
+def _of_latest_runs(session: Session, fingerprint: str, host_ids: list[str], before: str) -> Iterator[Past]:
+    same = select(Run.id).where(Run.fingerprint == fingerprint)
     runs = session.scalars(
-        select(Run.id)
-        .where(Run.fingerprint == fingerprint)
+        (same.where(Run.id < before) if before else same)
         .order_by(Run.created_at.desc())
         .limit(min(_PER_HOST, max(_LEAST_RUNS, _ROWS_IN_ALL // len(host_ids))))
     ).all()

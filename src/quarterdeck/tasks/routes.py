@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -22,11 +23,13 @@ from quarterdeck.tasks.drafts import as_stored
 from quarterdeck.tasks.endings import LONG_WITHOUT_PAST_SECONDS
 from quarterdeck.tasks.forms import LogQuery, RunListQuery, RunPageQuery, page_values, start_of_page
 from quarterdeck.tasks.log_view import LogView, log_view, missed_lines
+from quarterdeck.tasks.matrix import Links, matrix, took_long
 from quarterdeck.tasks.option_fields import FIELDS, option_values, options_told
 from quarterdeck.tasks.output import Sizes
 from quarterdeck.tasks.output_answer import Asked, answer_output, stream_named
 from quarterdeck.tasks.past import Usual, usual_words
 from quarterdeck.tasks.records import RunHostRecord, RunQuery, RunRecord
+from quarterdeck.tasks.result_query import ResultForm, result_query
 from quarterdeck.tasks.service import Runs
 from quarterdeck.tasks.states import RunState
 
@@ -36,9 +39,6 @@ Page = str | Response | tuple[str, int] | Any  # Any: werkzeug's own response of
 KINDS: Final = (("command", "Command"), ("builtin", "Built-in task"), ("call", "API call"))
 STATES: Final = ("active", *(str(state) for state in RunState))
 _FITTING: Final = {"builtin": (HostKind.WORKER, HostKind.MASTER), "call": (HostKind.WORKER,)}
-_HOSTS_A_PAGE: Final = 100
-_OUTPUTS_A_PAGE: Final = 10
-"""Of a run on more hosts the output is shown for the hosts chosen, not for all at once."""
 _PREVIEW_BYTES: Final = 4096
 
 
@@ -75,9 +75,8 @@ def run_new() -> Page:
         values |= (
             page_values(run.task) | {"timeout_seconds": run.timeout_seconds} | option_values(run.options)
         )
-        hosts = web.part(Runs).list_hosts(again, state=_state_asked())
-        chosen = chosen or [host.name for host in hosts]
-        usual = list(web.part(Runs).usual(run, hosts).values())
+        chosen = chosen or _hosts_again(run)
+        usual = _usual_on(run, chosen)
         if any(each.typical_seconds > LONG_WITHOUT_PAST_SECONDS for each in usual):
             values["keep_running"] = "true"
     values |= {"hosts": chosen, "tags": tags}
@@ -104,13 +103,9 @@ def run_show(run_id: str) -> Page:
     web.require("run.read", f"run:{run_id}")
     query = parse(RunPageQuery, {key: value for key, value in request.args.items() if value})
     run = web.part(Runs).get_run(run_id)
-    hosts = _hosts_shown(run, query)
-    return render_template(
-        "tasks/run.html",
-        logs=_logs(run, hosts, query),
-        curl=_curl(run),
-        **_standing(run, hosts, query),
-    )
+    standing = _standing(run, query)
+    shown = standing["matrix"].glances if standing["matrix"] else standing["hosts"]
+    return render_template("tasks/run.html", logs=_logs(run, shown, query), curl=_curl(run), **standing)
 
 
 @blueprint.get("/runs/<run_id>/standing")
@@ -120,7 +115,7 @@ def run_standing(run_id: str) -> Page:
     web.require("run.read", f"run:{run_id}")
     query = parse(RunPageQuery, {key: value for key, value in request.args.items() if value})
     run = web.part(Runs).get_run(run_id)
-    return render_template("tasks/_standing.html", **_standing(run, _hosts_shown(run, query), query))
+    return render_template("tasks/_standing.html", **_standing(run, query))
 
 
 @blueprint.get("/runs/<run_id>/lines")
@@ -190,43 +185,47 @@ def _conflict_values(conflict: Conflict) -> dict[str, Any]:  # Any: what the tem
     return conflict.extra | {"started_at": datetime.fromisoformat(conflict.extra["started_at"])}
 
 
-def _hosts_shown(run: RunRecord, query: RunPageQuery) -> list[RunHostRecord]:
-    if query.host:
-        return [web.part(Runs).get_host(run.id, query.host)]
-    offset = (query.page - 1) * _HOSTS_A_PAGE
-    runs = web.part(Runs)
-    # Sorting what still changes would make rows jump under the reader's eyes.
-    read = runs.records.hosts_worst_first if run.is_over else runs.list_hosts
-    return read(run.id, state=query.state, offset=offset, limit=_HOSTS_A_PAGE)
+def _usual_on(run: RunRecord, names: Sequence[str]) -> list[Usual]:
+    """Return what a run's task usually takes on those of its hosts."""
+    runs, wanted = web.part(Runs), set(names)
+    return list(runs.usual(run, [host for host in runs.list_hosts(run.id) if host.name in wanted]).values())
 
 
-def _standing(run: RunRecord, hosts: list[RunHostRecord], query: RunPageQuery) -> dict[str, Any]:
+def _standing(run: RunRecord, query: RunPageQuery) -> dict[str, Any]:
+    """Return what the changing part of the page shows: one host with its facts, or the matrix of many."""
     runs = web.part(Runs)
+    shown = None if query.host or run.host_count == 1 else matrix(runs.results, run, query)
+    hosts = _one_host(run, query) if shown is None else list(shown.hosts)
+    if shown is not None and shown.view == "table":
+        hosts = [runs.as_far(run.id, host) for host in hosts]
     usual = runs.usual(run, hosts)
-    shown = run.tally.get(query.state, 0) if query.state else run.host_count
     return {
         "run": run,
         "hosts": hosts,
         "query": query,
+        "matrix": shown,
+        "link": Links(run.id, query),
+        "before": runs.results.before(run) if shown is None and hosts[0].is_over else {},
         "usual": usual,
+        "took_long": took_long,
         "usual_seconds": max((each.typical_seconds for each in usual.values()), default=None),
         "p95_seconds": max((each.p95_seconds for each in usual.values()), default=None),
         "is_long": runs.is_long(run, usual),
-        "pages": 1 if query.host else -(-shown // _HOSTS_A_PAGE),
-        "failed": sum(run.tally.get(state, 0) for state in ("failed", "timed-out", "lost", "cancelled")),
         "task_text": _task_text(run.task),
     }
 
 
-def _logs(run: RunRecord, hosts: list[RunHostRecord], query: RunPageQuery) -> list[LogView]:
+def _one_host(run: RunRecord, query: RunPageQuery) -> list[RunHostRecord]:
+    runs = web.part(Runs)
+    return [runs.get_host(run.id, query.host)] if query.host else runs.list_hosts(run.id)
+
+
+def _logs(run: RunRecord, hosts: Sequence[RunHostRecord], query: RunPageQuery) -> list[LogView]:
     """Return the output of the hosts shown: whole for one, a glance at each of several."""
     output = web.part(Runs).output
-    if len(hosts) == 1:
+    if query.host or run.host_count == 1:
         return [log_view(output, run.id, hosts[0], stream=query.stream, tail_bytes=query.last)]
-    return [
-        log_view(output, run.id, host, stream=query.stream, tail_bytes=_PREVIEW_BYTES)
-        for host in hosts[:_OUTPUTS_A_PAGE]
-    ]
+    return [log_view(output, run.id, host, stream=query.stream, tail_bytes=_PREVIEW_BYTES) for host in hosts]
 
 
 def _task_text(task: Task) -> str:
@@ -255,9 +254,15 @@ def _curl(run: RunRecord) -> str:
     return f"curl -X POST {url} \\\n  {headers} \\\n  -d {data}"
 
 
-def _state_asked() -> str:
-    state = request.args.get("state", "")
-    return state if state in STATES else ""
+def _hosts_again(run: RunRecord) -> list[str]:
+    """Return the hosts of a run that fit the filters in the address; none when they were to be chosen."""
+    if "chosen" in request.args:
+        return []
+    filters = {
+        name: value for name, value in request.args.items() if name in ResultForm.model_fields and value
+    }
+    selection = web.part(Runs).results.select(run, result_query(parse(ResultForm, filters)))
+    return [host.name for host in selection.hosts]
 
 
 def _without_cursor(values: dict[str, str]) -> str:

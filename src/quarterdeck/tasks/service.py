@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -25,12 +26,15 @@ from quarterdeck.notify.service import Toasts
 from quarterdeck.protocol.orders import Handed, OrderStatus
 from quarterdeck.protocol.tasks import BuiltinTask, CallTask
 from quarterdeck.tasks.assignments import Assignments
+from quarterdeck.tasks.comparing import Comparing
 from quarterdeck.tasks.contact_notes import ContactNotes
+from quarterdeck.tasks.digests import Digests
 from quarterdeck.tasks.dispatch import Dispatcher, Surroundings
 from quarterdeck.tasks.drafts import Draft, StartRun, job_of, orders_of, store, with_intent
 from quarterdeck.tasks.duplicates import find_overlap
 from quarterdeck.tasks.endings import Endings, long_after_seconds
 from quarterdeck.tasks.feed import Feed
+from quarterdeck.tasks.host_run import HostRun
 from quarterdeck.tasks.idempotency import Once, check_unused, keep, owner_of
 from quarterdeck.tasks.jobs import Job
 from quarterdeck.tasks.models import Run
@@ -41,6 +45,7 @@ from quarterdeck.tasks.reach import Reach
 from quarterdeck.tasks.recorder import Recorder
 from quarterdeck.tasks.records import RunCounts, RunHostRecord, RunPage, RunQuery, RunRecord, RunRecords
 from quarterdeck.tasks.recovery import Recovery
+from quarterdeck.tasks.results import Results
 from quarterdeck.tasks.states import RunState
 from quarterdeck.tasks.targets import choose_hosts
 from quarterdeck.tasks.waiting import Waiting
@@ -50,6 +55,7 @@ __all__ = ["RunQuery", "Runs", "StartRun"]
 LONGEST_WAIT_SECONDS: Final = 60.0
 _LONGEST_REASON: Final = 500
 _MOST_HOSTS: Final = 10_000
+_KEPT_PASTS: Final = 64
 
 
 class Runs:
@@ -74,8 +80,16 @@ class Runs:
         self._clock, self._settings, self._loop = clock, settings, loop
         self.output = output
         self.records = RunRecords(db)
+        self.results = Results(db, output, self.addresses)
+        self.comparing = Comparing(output)
+        # A page of a run under way asks twice a second for what does not change any more.
+        self._usual = lru_cache(_KEPT_PASTS)(
+            lambda run_id, task, host_ids: usual_durations(db, task, host_ids, before=run_id)
+        )
         self._waiting = Waiting()
         recorder = Recorder(db, publish)
+        self._digests = Digests(db, output, recorder)
+        self._contacts = ContactNotes(hosts)
         self._endings = Endings(
             db=db, history=history, toasts=toasts, recorder=recorder, waiting=self._waiting, clock=clock
         )
@@ -89,8 +103,8 @@ class Runs:
                 reach=Reach(hosts, pool, clock),
                 prepare=Assignments(hosts, pool, output, history).prepare,
                 on_began=self._endings.watch,
-                on_host_end=ContactNotes(hosts).note,
-                on_ended=self._endings.ended,
+                on_host_end=self._part_ended,
+                on_ended=self._ended,
             ),
             concurrency=settings.run_concurrency,
         )
@@ -251,14 +265,20 @@ class Runs:
     ) -> list[RunHostRecord]:
         """Return the hosts of a run, with the size that their output has by now."""
         hosts = self.records.hosts(run_id, state=state, offset=offset, limit=limit)
-        return [host if host.is_over else self._as_far(run_id, host) for host in hosts]
+        return [self.as_far(run_id, host) for host in hosts]
 
     def get_host(self, run_id: str, name: str) -> RunHostRecord:
         """Return one host of a run; raises NotFound."""
-        host = self.records.host(run_id, name)
-        return host if host.is_over else self._as_far(run_id, host)
+        return self.as_far(run_id, self.records.host(run_id, name))
 
-    def _as_far(self, run_id: str, host: RunHostRecord) -> RunHostRecord:
+    def addresses(self) -> Mapping[str, str]:
+        """Return the address of each host by its id; empty for the master itself."""
+        return self._hosts.list.addresses()
+
+    def as_far(self, run_id: str, host: RunHostRecord) -> RunHostRecord:
+        """Return a host with the size that its output has by now."""
+        if host.is_over:
+            return host
         sizes = self.output.sizes(run_id, host.name)
         return replace(host, out_bytes=sizes.out, err_bytes=sizes.err)
 
@@ -271,8 +291,8 @@ class Runs:
         return self.records.counts(self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0))
 
     def usual(self, run: RunRecord, hosts: Iterable[RunHostRecord]) -> Mapping[str, Usual]:
-        """Return what the run's task usually takes, by host id."""
-        return usual_durations(self._db, run.fingerprint, [host.host_id for host in hosts])
+        """Return what the run's task usually takes, by host id, from the runs before it."""
+        return self._usual(run.id, run.fingerprint, tuple(host.host_id for host in hosts))
 
     def is_long(self, run: RunRecord, usual: Mapping[str, Usual]) -> bool:
         """Tell whether a run takes longer than it usually does."""
@@ -287,9 +307,20 @@ class Runs:
         hosts = await asyncio.to_thread(self._hosts.list_hosts)
         found = await asyncio.to_thread(self._recovery.look, {host.id: host for host in hosts})
         for run_id in found.unrecorded:
-            await self._endings.ended(run_id)
+            await self._digests.catch_up(run_id)
+            await self._ended(run_id)
         for job in found.jobs:
+            await self._digests.catch_up(job.run_id)
             await self._dispatcher.take(job)
+
+    def _part_ended(self, part: HostRun) -> None:
+        self._contacts.note(part)
+        self._digests.note(part)
+
+    async def _ended(self, run_id: str) -> None:
+        """Conclude a run once the outputs of its parts are hashed: who waits for its end may compare them."""
+        await self._digests.settle(run_id)
+        await self._endings.ended(run_id)
 
     async def stop(self) -> None:
         """End what runs here within a few seconds; what runs on workers goes on and is taken up again."""
