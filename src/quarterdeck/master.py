@@ -27,6 +27,7 @@ import quarterdeck.notify.routes
 import quarterdeck.tasks.api
 import quarterdeck.tasks.live
 import quarterdeck.tasks.node_api
+import quarterdeck.tasks.output_routes
 import quarterdeck.tasks.routes
 from quarterdeck import __version__
 from quarterdeck.access.identify import SESSION_COOKIE, Identify
@@ -68,6 +69,7 @@ _EDGES: Final = (
     quarterdeck.hosts.routes,
     quarterdeck.hosts.api,
     quarterdeck.tasks.routes,
+    quarterdeck.tasks.output_routes,
     quarterdeck.tasks.api,
     quarterdeck.tasks.node_api,
 )

@@ -10,8 +10,8 @@ from quarterdeck.core.forms import Form, parse
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTask, Task
 from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import HIDDEN
-from quarterdeck.tasks.log_view import TAIL_BYTES
 from quarterdeck.tasks.options import DEFAULT_OUTPUT_BYTES, OnOutputLimit, RunOptions
+from quarterdeck.tasks.output_forms import LogPageQuery
 from quarterdeck.tasks.records import PAGE_SIZE
 from quarterdeck.tasks.service import LONGEST_TIMEOUT, StartRun
 from quarterdeck.tasks.states import RunState
@@ -80,22 +80,12 @@ class RunListQuery(Form):
     limit: Annotated[int, Field(ge=1, le=200)] = PAGE_SIZE
 
 
-class RunPageQuery(Form):
+class RunPageQuery(LogPageQuery):
     """What the page of a run shows: of its hosts, and of their output."""
 
     host: Annotated[str, Field(max_length=100)] = ""
     state: Literal[""] | RunState = ""
-    stream: Literal["", "out", "err"] = ""
-    last: Annotated[int, Field(ge=1024)] = TAIL_BYTES
     page: Annotated[int, Field(ge=1, le=1000)] = 1
-
-
-class LogQuery(Form):
-    """How much a page has seen of a host's output."""
-
-    host: Annotated[str, Field(max_length=100)]
-    out: Annotated[int, Field(ge=0)] = 0
-    err: Annotated[int, Field(ge=0)] = 0
 
 
 Seconds = Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT)] | None

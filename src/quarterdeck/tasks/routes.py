@@ -5,7 +5,7 @@ import shlex
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request
 
 from quarterdeck.core import web
 from quarterdeck.core.config import Settings
@@ -17,10 +17,8 @@ from quarterdeck.protocol.tasks import Task
 from quarterdeck.tasks.api_call import METHODS
 from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import as_stored
-from quarterdeck.tasks.forms import LogQuery, RunListQuery, RunPageQuery, page_values, start_of_page
-from quarterdeck.tasks.log_view import LogView, log_view, missed_lines
-from quarterdeck.tasks.output import Sizes
-from quarterdeck.tasks.output_answer import Asked, answer_output, stream_named
+from quarterdeck.tasks.forms import RunListQuery, RunPageQuery, page_values, start_of_page
+from quarterdeck.tasks.log_view import LogView, glance, log_view
 from quarterdeck.tasks.records import RunHostRecord, RunQuery, RunRecord
 from quarterdeck.tasks.service import Runs
 from quarterdeck.tasks.states import RunState
@@ -34,7 +32,6 @@ _FITTING: Final = {"builtin": (HostKind.WORKER, HostKind.MASTER), "call": (HostK
 _HOSTS_A_PAGE: Final = 100
 _OUTPUTS_A_PAGE: Final = 10
 """Of a run on more hosts the output is shown for the hosts chosen, not for all at once."""
-_PREVIEW_BYTES: Final = 4096
 
 
 @blueprint.get("/runs")
@@ -111,30 +108,6 @@ def run_standing(run_id: str) -> Page:
     return render_template("tasks/_standing.html", **_standing(run, _hosts_shown(run, query), query))
 
 
-@blueprint.get("/runs/<run_id>/lines")
-@web.allow("run.read")
-def run_lines(run_id: str) -> Page:
-    """What a page that is open has not seen yet of one host's output, as JSON."""
-    web.require("run.read", f"run:{run_id}")
-    query = parse(LogQuery, request.args.to_dict())
-    host = web.part(Runs).get_host(run_id, query.host)
-    return jsonify(missed_lines(web.part(Runs).output, run_id, host, Sizes(query.out, query.err)))
-
-
-@blueprint.get("/runs/<run_id>/output")
-@web.allow("run.read")
-def run_output(run_id: str) -> Response:
-    """One stream of one host, as it was printed, to be kept as a file."""
-    web.require("run.read", f"run:{run_id}")
-    host = web.part(Runs).get_host(run_id, request.args.get("host", ""))
-    stream = stream_named(request.args.get("stream", "out"))
-    output = web.part(Runs).output
-    asked = Asked(range_header=request.headers.get("Range", ""))
-    size = output.sizes(run_id, host.name).of(stream)
-    name = f"{run_id}-{host.name}.{stream}.txt"
-    return answer_output(output.path(run_id, host.name, stream), size, asked, download=name)
-
-
 @blueprint.post("/runs/<run_id>/cancel")
 @web.allow("run.cancel")
 def run_cancel(run_id: str) -> Page:
@@ -200,11 +173,8 @@ def _logs(run: RunRecord, hosts: list[RunHostRecord], query: RunPageQuery) -> li
     """Return the output of the hosts shown: whole for one, a glance at each of several."""
     output = web.part(Runs).output
     if len(hosts) == 1:
-        return [log_view(output, run.id, hosts[0], stream=query.stream, tail_bytes=query.last)]
-    return [
-        log_view(output, run.id, host, stream=query.stream, tail_bytes=_PREVIEW_BYTES)
-        for host in hosts[:_OUTPUTS_A_PAGE]
-    ]
+        return [log_view(output, run, hosts[0], query)]
+    return [glance(output, run, host, query) for host in hosts[:_OUTPUTS_A_PAGE]]
 
 
 def _task_text(task: Task) -> str:
