@@ -70,7 +70,7 @@ def test_switches_are_in_the_address_and_stay_there(vera: Browser, node: Node) -
 
 
 def test_lines_are_given_by_number(vera: Browser, node: Node) -> None:
-    run = node.run(r"printf 'one\ntwo\n\033[31mthree\033[0m\nfo'; echo err >&2")
+    run = node.run(r"printf 'one\ntwo\n\033[31mthree\033[0m\nhal'; echo err >&2")
     path = f"/runs/{run.id}/lines?host=master"
     news = vera.get(f"{path}&from=2&count=1&stream=out").json
     assert [line[:2] for line in news["lines"]] == [["out", [["two", ""]]]]

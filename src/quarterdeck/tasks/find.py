@@ -87,19 +87,18 @@ class Finder:
     ) -> Found:
         ends_at = self._clock() + self._seconds
         found: list[int] = []
-        for number, text in self._pieces(first):
-            for line in (number + index for index in lines_in(text)):
+        for piece in self._pieces(first):
+            for line in (piece.number + index for index in lines_in(piece.text)):
                 if until is not None and line >= until:
                     return Found(tuple(found), None)
                 if line >= first:
                     if len(found) == most:
                         return Found(tuple(found), line)
                     found.append(line)
-            following = number + text.count("\n")
-            if until is not None and following >= until:
+            if until is not None and piece.following >= until:
                 break
-            if self._clock() > ends_at and following > first:
-                return Found(tuple(found), following)
+            if self._clock() > ends_at and piece.following > first:
+                return Found(tuple(found), piece.following)
         return Found(tuple(found), None)
 
     def _first_of_err(self, first: int) -> int | None:
@@ -117,8 +116,7 @@ class Finder:
             maker.skip(chunk.stream, chunk.data)
         return None
 
-    def _pieces(self, first: int) -> Iterator[tuple[int, str]]:
-        """Yield whole lines as they are shown, many at once, with the number of the first of each piece."""
+    def _pieces(self, first: int) -> Iterator["_Piece"]:
         with self._output.line_index(self._run, self._host) as index:
             place = index.before_line(first, self._stream)
         begun = {stream: _Begun() for stream in Stream}
@@ -133,10 +131,24 @@ class Finder:
             gathered.append(lines)
             size += len(lines)
             if size >= _PIECE_BYTES:
-                yield number, (text := _capped(b"".join(gathered)))
-                number += text.count("\n")
-                gathered, size = [], 0
-        yield number, _capped(b"".join(gathered))
+                piece = _piece(number, gathered)
+                yield piece
+                number, gathered, size = piece.following, [], 0
+        yield _piece(number, gathered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Whole lines as they are shown, many at once; ``number`` is that of the first."""
+
+    number: int
+    text: str
+    following: int
+
+
+def _piece(number: int, gathered: list[bytes]) -> _Piece:
+    text = _capped(b"".join(gathered))
+    return _Piece(number, text, number + text.count("\n"))
 
 
 class _Begun:

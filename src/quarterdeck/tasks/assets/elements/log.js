@@ -92,9 +92,9 @@ class Log extends HTMLElement {
       if (!news) return false;
       this.total = Math.max(this.total, news.total);
       if (isFar) this.window.replace([], 0);
-      this.show(news);
       this.querySelector(".log-cut").hidden = !news.cut;
       this.querySelector(".log-cut span").textContent = news.cut;
+      this.show(news);
     });
   }
 
@@ -106,7 +106,9 @@ class Log extends HTMLElement {
     this.failures = (await work()) === false ? (this.failures ?? 0) + 1 : 0;
     await new Promise((rested) => setTimeout(rested, Math.min(REST_MS * 2 ** this.failures, MOST_REST_MS)));
     this.isBusy = false;
-    if ((this.again || (this.isFollowing && !this.isAtEnd)) && !this.stop.signal.aborted) this.catchUp();
+    if (this.stop.signal.aborted) return;
+    if (this.again || (this.isFollowing && !this.isAtEnd)) this.catchUp();
+    else this.loadNear();
   }
 
   show({ lines, first, open }) {
@@ -180,9 +182,16 @@ class Log extends HTMLElement {
     const { scrollTop, scrollHeight, clientHeight } = this.log;
     const below = scrollHeight - scrollTop - clientHeight;
     this.isFollowing = below < END_PIXELS && this.isAtEnd;
-    if (scrollTop < clientHeight * 1.5 && this.window.first > 1) this.loadEarlier();
-    else if (below < clientHeight * 1.5 && !this.isAtEnd) this.loadLater();
+    this.loadNear();
     this.tell();
+  }
+
+  /** Loads what comes into sight soon. */
+  loadNear() {
+    const { scrollTop, scrollHeight, clientHeight } = this.log;
+    const margin = clientHeight * 1.5;
+    if (scrollTop < margin && this.window.first > 1) this.loadEarlier();
+    else if (scrollHeight - scrollTop - clientHeight < margin && !this.isAtEnd) this.loadLater();
   }
 
   loadEarlier() {
@@ -190,7 +199,7 @@ class Log extends HTMLElement {
       const { first } = this.window;
       const from = Math.max(1, first - AT_ONCE);
       const news = await this.source.lines(from, first - from);
-      if (!news) return false;
+      if (!news?.lines.length) return false;
       if (this.window.first !== first) return;
       const lines = news.lines.slice(0, first - from);
       // Of very long lines fewer come at once; then they don't reach up to the window.
@@ -206,7 +215,7 @@ class Log extends HTMLElement {
       const news = await this.source.lines(last + 1, AT_ONCE);
       if (!news) return false;
       if (this.window.last !== last) return;
-      this.total = Math.max(this.total, news.total);
+      this.total = news.total;
       this.window.append(news.lines, last + 1);
       this.window.setOpen(news.open);
       this.window.trim(true);

@@ -11,7 +11,7 @@ export class Finder {
     const { q } = this.form.elements;
     this.form.addEventListener("submit", (event) => this.submit(event), { signal });
     q.addEventListener("keydown", (event) => event.key === "Enter" && event.shiftKey && this.back(event), { signal });
-    q.addEventListener("search", () => !q.value && this.begin(), { signal });
+    q.addEventListener("input", () => !q.value && this.asked && this.begin(), { signal });
     this.form.elements.case.addEventListener("change", () => q.value && this.begin(), { signal });
     for (const button of this.form.querySelectorAll("[data-walk]"))
       button.addEventListener("click", () => this.walk(Number(button.dataset.walk)), { signal });
