@@ -54,6 +54,12 @@ MEASUREMENTS = (
         "of 10 million: newest page ≤ 5 ms, a rare actor ≤ 300 ms",
     ),
     Measurement(
+        "Output",
+        "output",
+        "42,000 lines: first screen ≤ 300 ms; 100 viewers of 5,000 lines a second: p95 ≤ 500 ms, "
+        "≤ 20 messages a second",
+    ),
+    Measurement(
         "SSH", "ssh", "cold ≤ 4 ms CPU a host and wall ≤ the fastest other; warm ≤ 0.5 ms CPU a host"
     ),
 )

@@ -93,10 +93,6 @@ class LogView:
         following = self.block.last + 1
         return self.url(start=following) if following + PAGE_LINES <= self.block.total else self.url()
 
-    @property
-    def digits(self) -> int:
-        return max(3, len(str(self.block.total)))
-
     def url(self, **changes: object) -> str:
         """Return the address of the page with its switches as they are, apart from the changes."""
         query = self.query

@@ -1,16 +1,13 @@
-// <q-log>: a window on the output of one host. Follows at its end, lets go when scrolled, loads what is near.
+// <q-log>: a window on the output of one host. Loads what comes into sight, goes to lines, follows the end.
+// Finding, the other tools, and what goes on while a run does are loaded when they are needed.
 
-import { Lag } from "./lag.js";
-import { Finder } from "./log_find.js";
 import { listenToKeys } from "./log_keys.js";
 import { LogSource } from "./log_source.js";
-import { listenToSwitches } from "./log_switches.js";
 import { LogWindow } from "./log_window.js";
 
 const AT_ONCE = 500;
 const REST_MS = 150;
 const MOST_REST_MS = 10000;
-const CATCH_UP_MS = 1500;
 const END_PIXELS = 12;
 
 class Log extends HTMLElement {
@@ -28,7 +25,7 @@ class Log extends HTMLElement {
     this.log.addEventListener("scroll", () => this.look(), { signal, passive: true });
     this.jump.addEventListener("click", () => this.follow(), { signal });
     if (url) this.furnish(signal);
-    if (this.dataset.over !== "true") this.listen(signal);
+    if (this.dataset.over !== "true") this.goOn();
     this.begin();
   }
 
@@ -37,9 +34,41 @@ class Log extends HTMLElement {
   }
 
   furnish(signal) {
-    this.finder = new Finder(this, signal);
-    listenToSwitches(this, signal);
+    const field = this.querySelector(".log-find [name=q]");
+    if (field.value) this.loadFinder({ begins: true });
+    else field.addEventListener("focus", () => this.loadFinder(), { signal, once: true });
+    const tools = this.querySelector(".log-tools");
+    tools.addEventListener("click", (event) => this.act(event), { signal });
+    tools.addEventListener("keydown", (event) => event.key === " " && this.act(event), { signal });
+    this.log.addEventListener("click", (event) => this.toLine(event), { signal });
     listenToKeys(this, signal);
+  }
+
+  async act(event) {
+    const link = event.target.closest("[data-switch], .log-error");
+    if (!link) return;
+    event.preventDefault();
+    const { act } = await import("./log_tools.js");
+    act(this, link);
+  }
+
+  /** A click on a number makes its address this page's; with a key held it is a link as any other. */
+  toLine(event) {
+    const number = event.target.closest("a.line-n");
+    if (!number || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.goTo(Number(number.textContent));
+  }
+
+  /** Finding is loaded by those who find; until then the form is sent as without script. */
+  async loadFinder(options) {
+    const { Finder } = await import("./log_find.js");
+    this.finder = new Finder(this, this.stop.signal, options);
+  }
+
+  walk(step) {
+    if (this.finder) this.finder.walk(step);
+    else this.querySelector(".log-find [name=q]").focus();
   }
 
   begin() {
@@ -50,52 +79,14 @@ class Log extends HTMLElement {
     this.tell();
   }
 
-  listen(signal) {
-    this.lag = new Lag(this.querySelector(".log-lag"));
-    const on = (name, act) => document.body.addEventListener(`live:${name}`, (event) => act(event.detail), { signal });
-    on("run:output", (news) => news.run === this.dataset.run && this.take(news));
-    on("run:changed", (news) => news.run === this.dataset.run && news.ended && this.catchUp());
-    on("joined", () => this.catchUp());
-    on("resync", () => this.catchUp());
-    setTimeout(() => this.catchUp(), CATCH_UP_MS); // where no socket comes about
+  async goOn() {
+    const { News } = await import("./log_news.js");
+    if (!this.stop.signal.aborted) this.news = new News(this, this.stop.signal);
   }
 
   /** Whether all lines up to the last one known are in the window. */
   get isAtEnd() {
     return this.window.last >= this.total;
-  }
-
-  /** Shows news that go on where the window ends; fetches what is missing before others. */
-  take({ hosts, sent }) {
-    const part = hosts.find(({ host }) => host === this.dataset.host);
-    if (!part) return;
-    const { stream } = this.dataset;
-    const ours = (lines) => (stream ? lines.filter(([name]) => name === stream) : lines);
-    const lines = ours(part.lines);
-    const before = stream ? part.first[stream === "out" ? 0 : 1] : part.first[0] + part.first[1];
-    this.lag?.note(sent);
-    const wasAtEnd = this.isAtEnd;
-    this.total = Math.max(this.total, before + lines.length);
-    if (!wasAtEnd && !this.isFollowing) return this.tell();
-    const have = this.window.last;
-    if (this.isBusy || this.source.wanted.q || before > have) return this.catchUp();
-    this.show({ lines: lines.slice(have - before), first: have + 1, open: ours(part.open) });
-  }
-
-  /** Fetches what came since, as long as something does; far behind, the last lines take the window's place. */
-  catchUp() {
-    return this.alone(async () => {
-      if (!this.isAtEnd && !this.isFollowing) return;
-      let news = await this.source.lines(this.window.last + 1, AT_ONCE);
-      const isFar = news && this.isFollowing && news.total - this.window.last > 2 * AT_ONCE;
-      if (isFar) news = await this.source.lines(0, AT_ONCE);
-      if (!news) return false;
-      this.total = Math.max(this.total, news.total);
-      if (isFar) this.window.replace([], 0);
-      this.querySelector(".log-cut").hidden = !news.cut;
-      this.querySelector(".log-cut span").textContent = news.cut;
-      this.show(news);
-    });
   }
 
   /** One fetch at a time, the next one after a rest, which grows while they fail (``work`` returns false then). */
@@ -107,7 +98,7 @@ class Log extends HTMLElement {
     await new Promise((rested) => setTimeout(rested, Math.min(REST_MS * 2 ** this.failures, MOST_REST_MS)));
     this.isBusy = false;
     if (this.stop.signal.aborted) return;
-    if (this.again || (this.isFollowing && !this.isAtEnd)) this.catchUp();
+    if (this.news && (this.again || (this.isFollowing && !this.isAtEnd))) this.news.catchUp();
     else this.loadNear();
   }
 
@@ -232,7 +223,6 @@ class Log extends HTMLElement {
     this.jump.querySelector("span").textContent = unread
       ? `${unread.toLocaleString("en")} new line${unread === 1 ? "" : "s"}`
       : "To the end";
-    this.log.dataset.digits = Math.max(3, String(this.total).length);
     this.querySelector(".log-follow")?.setAttribute("aria-pressed", String(this.isFollowing));
     const where = this.querySelector(".log-where");
     if (where && last)

@@ -2,7 +2,7 @@
 const MOST_HITS = 1000;
 
 export class Finder {
-  constructor(view, signal) {
+  constructor(view, signal, { begins = false } = {}) {
     this.view = view;
     this.form = view.querySelector(".log-find");
     this.told = this.form.querySelector(".log-found");
@@ -15,7 +15,7 @@ export class Finder {
     this.form.elements.case.addEventListener("change", () => q.value && this.begin(), { signal });
     for (const button of this.form.querySelectorAll("[data-walk]"))
       button.addEventListener("click", () => this.walk(Number(button.dataset.walk)), { signal });
-    if (q.value) this.begin({ stays: location.hash.startsWith("#L") });
+    if (begins) this.begin({ stays: location.hash.startsWith("#L") });
   }
 
   submit(event) {

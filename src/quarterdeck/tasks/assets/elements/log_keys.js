@@ -7,8 +7,8 @@ export function listenToKeys(view, signal) {
     k: () => view.log.scrollBy({ top: -STEP_PIXELS }),
     f: () => (view.isFollowing ? view.letGo() : view.follow()),
     e: () => view.querySelector(".log-error").click(),
-    n: () => view.finder.walk(1),
-    N: () => view.finder.walk(-1),
+    n: () => view.walk(1),
+    N: () => view.walk(-1),
   };
   document.body.addEventListener("keyboard:key", ({ detail }) => acts[detail]?.(), { signal });
   view.log.addEventListener("keydown", (event) => toEnds(view, event), { signal });
