@@ -1,6 +1,7 @@
 // <q-log>: a window on the output of one host. Loads what comes into sight, goes to lines, follows the end.
 // Finding, the other tools, and what goes on while a run does are loaded when they are needed.
 
+import { stamp } from "./lines.js";
 import { listenToKeys } from "./log_keys.js";
 import { LogSource } from "./log_source.js";
 import { LogWindow } from "./log_window.js";
@@ -72,6 +73,7 @@ class Log extends HTMLElement {
   }
 
   begin() {
+    if (this.window.options.isTimed) for (const line of this.log.querySelectorAll(".line")) stamp(line);
     const target = this.querySelector(".target");
     if (target) this.center(target);
     else if (this.isFollowing) this.log.scrollTop = this.log.scrollHeight;
