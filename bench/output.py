@@ -120,7 +120,10 @@ def measure_long(deck: Deck, run: str, total: int, browser: "Chromium | None") -
     figures = measure_page(deck, run, browser)
     lines = f"/runs/{run}/lines?host={HOST}"
     figures["block_in_the_middle_ms"] = timed_ms(lambda: asked(deck, f"{lines}&from={total // 2}"), 9)[1]
+    master = master_of(deck)
+    before = cpu_ms(master)
     figures["find_absent_ms"] = timed_ms(lambda: search(deck, f"/runs/{run}/find?host={HOST}&q=absent"), 3)[1]
+    figures["find_absent_cpu_ms"] = round((cpu_ms(master) - before) / 3)
     hits = f"/runs/{run}/find?host={HOST}&q=marked"
     assert search(deck, hits) == [total // 2, total]
     errors = f"/runs/{run}/first-error?host={HOST}"

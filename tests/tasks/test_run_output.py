@@ -62,7 +62,7 @@ def test_switches_are_in_the_address_and_stay_there(vera: Browser, node: Node) -
     run = node.run("echo out; echo err >&2")
     page = vera.get(f"/runs/{run.id}?host=master&wrap=off&times=on&stream=err").text
     assert shown(page) == ["err"]
-    assert 'class="log log-numbered log-nowrap log-timed"' in page
+    assert 'class="log log-nowrap log-timed"' in page
     assert re.search(r'<time class="line-t" datetime="20\d\d-[^"]+\+00:00" title="20', page)
     assert re.search(r'role="switch" aria-checked="false" data-switch="wrap" href="[^"]*times=on', page)
     assert "wrap=off" in link(page, "stdout")
