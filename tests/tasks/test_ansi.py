@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quarterdeck.tasks import ansi
 from quarterdeck.tasks.ansi import PLAIN, Line, Span, render, shown_text, style_after
 from quarterdeck.tasks.executor import Stream
 from quarterdeck.tasks.loglines import CUT_MARK, LINE_LIMIT, LineMaker
@@ -50,8 +51,12 @@ class AnsiLines:
 
 
 def lines_of(data: bytes | str) -> list[Line]:
+    """Return the lines of a text, which come out the same in one piece and bit by bit."""
+    data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     reader = AnsiLines()
-    return reader.feed(data) + reader.finish()
+    lines = reader.feed(data) + reader.finish()
+    assert [line for line in ansi.lines_of(data) if line] == [line for line in lines if line]
+    return lines
 
 
 def text_of(line: Line) -> str:

@@ -115,6 +115,15 @@ def render(line: str, style: Style = PLAIN) -> tuple[Line, Style]:
     return row.spans, style
 
 
+def lines_of(output: bytes) -> list[Line]:
+    """Return all lines of a finished output, however long; a last one without an end counts too."""
+    lines, style = [], PLAIN
+    for line in output.decode("utf-8", "replace").removesuffix("\n").split("\n") if output else ():
+        spans, style = render(line, style)
+        lines.append(spans)
+    return lines
+
+
 def style_after(text: bytes, style: Style) -> Style:
     """Return the style that goes on after whole lines, without making anything of them."""
     if b"\x1b" not in text and b"\x9b" not in text:
