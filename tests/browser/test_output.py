@@ -113,6 +113,9 @@ def test_a_link_leads_to_a_line(open_page: OpenPage, long_run: str) -> None:
     assert page.url.endswith("?host=master&line=125#L125")
     page.reload()
     expect(line(page, 125)).to_have_class(re.compile("target"))
+    page.evaluate("location.hash = '#L30000'")
+    expect(line(page, 30_000)).to_have_class(re.compile("target"))
+    expect(line(page, 30_000)).to_be_in_viewport()
 
 
 def test_finding_walks_from_hit_to_hit(open_page: OpenPage, long_run: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quarterdeck.core.errors import Busy
 from quarterdeck.tasks.ansi import render
 from quarterdeck.tasks.executor import Stream
 from quarterdeck.tasks.feed import Feed
@@ -177,6 +178,26 @@ def test_a_torn_index_is_made_good(store: OutputStore, torn: bytes) -> None:
     whole = expected(parts + more)[0]
     reader = LineReader(store, RUN, HOST)
     assert content(reader.block(12_000, 30).lines) == content(whole[11_999:12_029])
+
+
+def test_an_index_that_cannot_be_written_is_done_without(
+    store: OutputStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(store, numbered(8_000))
+    index_of(store).unlink()
+    index_of(store).symlink_to("/dev/full")
+    assert texts(LineReader(store, RUN, HOST).block(7_000, 1))[0].startswith("line 6999 ")
+    assert "web1.lines can't be written" in caplog.text
+
+
+def test_a_line_index_on_a_full_disk_stops_the_writer_and_loses_nothing(store: OutputStore) -> None:
+    index_of(store).parent.mkdir(parents=True)
+    index_of(store).symlink_to("/dev/full")
+    with pytest.raises(Busy, match=r"web1\.lines can't be written"):
+        write(store, numbered(8_000))
+    kept = sum(store.sizes(RUN, HOST).of(stream) for stream in Stream)
+    assert STEP_BYTES <= kept < 2 * STEP_BYTES
+    assert LineReader(store, RUN, HOST).total() > 500
 
 
 def test_lines_go_on_after_a_restart_of_the_writer(store: OutputStore) -> None:

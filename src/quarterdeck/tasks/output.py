@@ -6,6 +6,7 @@ leaves is readable: bytes without a record count as a last chunk, a torn or empt
 ``<host>.lines`` says where lines begin (``line_index.py``); it can be deleted at any time.
 """
 
+import logging
 import os
 import re
 import struct
@@ -26,6 +27,8 @@ from quarterdeck.tasks.chunks import Sizes as Sizes
 from quarterdeck.tasks.executor import Stream
 from quarterdeck.tasks.line_index import RECORD_BYTES, STEP_BYTES, LineIndex, pack
 from quarterdeck.tasks.loglines import LineMaker, Place
+
+logger = logging.getLogger(__name__)
 
 DROPPED: Final = "output_dropped"
 """Among the details of a host: how many bytes came after its output was cut."""
@@ -80,8 +83,11 @@ class OutputStore:
         with self._lock_of(base):
             _index_lines(base)
             self._written.add(base)
-        writer = OutputWriter(base, self.sizes(run, host), closed=self._written.discard)
-        writer.count_lines()
+        with ExitStack() as undo:
+            undo.callback(self._written.discard, base)
+            writer = OutputWriter(base, self.sizes(run, host), closed=self._written.discard)
+            writer.count_lines()
+            undo.pop_all()
         return writer
 
     def path(self, run: str, host: str, stream: Stream) -> Path:
@@ -408,6 +414,13 @@ def _index_lines(base: Path) -> None:
         place, size = index.last(), len(index) * RECORD_BYTES
     if _sizes(base).total - place.arrived.total < 2 * STEP_BYTES:
         return
+    try:
+        _add_to_index(base, place, size)
+    except OSError as error:
+        logger.warning("%s.lines can't be written (%s); lines are counted anew each time", base, error)
+
+
+def _add_to_index(base: Path, place: Place, size: int) -> None:
     maker = _maker_at(base, place)
     with open(base.with_name(f"{base.name}.lines"), "ab", opener=_private) as file:
         file.truncate(size)

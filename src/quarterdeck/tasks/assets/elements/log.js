@@ -43,6 +43,8 @@ class Log extends HTMLElement {
     tools.addEventListener("keydown", (event) => event.key === " " && this.act(event), { signal });
     this.log.addEventListener("click", (event) => this.toLine(event), { signal });
     listenToKeys(this, signal);
+    const toHash = () => location.hash.startsWith("#L") && this.goTo(Number(location.hash.slice(2)));
+    window.addEventListener("hashchange", toHash, { signal });
   }
 
   async act(event) {
