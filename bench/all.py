@@ -58,6 +58,12 @@ MEASUREMENTS = (
         "Many hosts", "matrix", "1,000 hosts and 100,000 runs: ≤ 100 ms of server time, ≤ 100 KB a page"
     ),
     Measurement(
+        "Output",
+        "output",
+        "42,000 lines: first screen ≤ 300 ms; 100 viewers of 5,000 lines a second: p95 ≤ 500 ms, "
+        "≤ 20 messages a second",
+    ),
+    Measurement(
         "SSH",
         "ssh",
         "cold ≤ 4 ms CPU a host and wall ≤ the fastest other; warm ≤ 0.5 ms CPU a host; "

@@ -28,6 +28,7 @@ import quarterdeck.notify.routes
 import quarterdeck.tasks.api
 import quarterdeck.tasks.live
 import quarterdeck.tasks.node_api
+import quarterdeck.tasks.output_routes
 import quarterdeck.tasks.result_api
 import quarterdeck.tasks.result_routes
 import quarterdeck.tasks.routes
@@ -73,6 +74,7 @@ _EDGES: Final = (
     quarterdeck.hosts.api,
     quarterdeck.hosts.line_api,
     quarterdeck.tasks.routes,
+    quarterdeck.tasks.output_routes,
     quarterdeck.tasks.api,
     quarterdeck.tasks.node_api,
     quarterdeck.tasks.result_routes,

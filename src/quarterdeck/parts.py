@@ -113,7 +113,7 @@ class Parts:
             history=self.history,
             hosts=self.hosts,
             toasts=self.toasts,
-            output=OutputStore(self.settings.home / "runs"),
+            output=OutputStore(self.settings.home / "runs", counts_lines=True),
             pool=self.pool,
             clock=self.clock,
             settings=self.settings,

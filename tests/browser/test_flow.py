@@ -166,9 +166,9 @@ def test_output_arrives_live_in_order(host: str, open_page: OpenPage) -> None:
     expect(page.locator(".run-state [data-state]")).to_have_text("running")
     expect(page.locator(".run-state [data-state]")).to_have_text("succeeded")
     expect(page.locator(".log .line", has_text="line-12")).to_be_visible()
-    out = page.locator(".log .line:not(.stderr)").all_inner_texts()
+    out = page.locator(".log .line:not(.stderr) .line-text").all_inner_texts()
     assert [text.strip() for text in out] == [f"line-{number}" for number in range(1, 13)]
-    err = page.locator(".log .line.stderr").all_inner_texts()
+    err = page.locator(".log .line.stderr .line-text").all_inner_texts()
     assert [text.strip() for text in err] == [f"err-{number}" for number in range(1, 13)]
     expect(page.locator(".run-facts")).to_contain_text("exit 0")
     assert page.evaluate("document.body.dataset.stays") == "yes", "the page was loaded anew"
@@ -186,7 +186,7 @@ def test_colours_of_output_are_classes(open_page: OpenPage, seeded: Seeded) -> N
     page = open_page(f"/runs/{seeded.failed_run_id}")
     expect(page.locator(".log .fg-1")).to_have_text("red")
     expect(page.locator(".log .bold.fg-2")).to_have_text("bold green")
-    expect(page.locator(".log .line.stderr")).to_have_text("oops")
+    expect(page.locator(".log .line.stderr .line-text")).to_have_text("oops")
     page.get_by_role("link", name="stderr", exact=True).first.click()
     expect(page.locator(".log .line")).to_have_count(1)
     assert page.locator(".log [style]").count() == 0

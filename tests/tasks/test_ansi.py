@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.tasks.ansi import CUT_MARK, LINE_LIMIT, AnsiLines, Line, Span, lines_of
+from quarterdeck.tasks import ansi
+from quarterdeck.tasks.ansi import PLAIN, Line, Span, render, shown_text, style_after
+from quarterdeck.tasks.executor import Stream
+from quarterdeck.tasks.loglines import CUT_MARK, LINE_LIMIT, LineMaker
 
 CLASSES = re.compile(r"(bold|dim|italic|underline|inverse|strike|cut|[fb]g-(1[0-5]|[0-9]))( |$)")
 terminal = st.lists(
@@ -31,6 +34,29 @@ terminal = st.lists(
     | st.text(max_size=5)
     | st.integers(0, 300).map(str)
 ).map("".join)
+
+
+class AnsiLines:
+    """Feeds a reader of one stream; ``finish`` gives what was left without an end."""
+
+    def __init__(self) -> None:
+        self._maker = LineMaker()
+
+    def feed(self, data: bytes | str) -> list[Line]:
+        data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        return [list(line.spans) for line in self._maker.take(Stream.OUT, data)]
+
+    def finish(self) -> list[Line]:
+        return [list(line.spans) for line in self._maker.open_lines()]
+
+
+def lines_of(data: bytes | str) -> list[Line]:
+    """Return the lines of a text, which come out the same in one piece and bit by bit."""
+    data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    reader = AnsiLines()
+    lines = reader.feed(data) + reader.finish()
+    assert [line for line in ansi.lines_of(data) if line] == [line for line in lines if line]
+    return lines
 
 
 def text_of(line: Line) -> str:
@@ -149,6 +175,18 @@ def test_cutting_a_text_into_pieces_changes_nothing(written: str, data: st.DataO
     for start, stop in zip([0, *places], [*places, len(encoded)], strict=True):
         lines += reader.feed(encoded[start:stop])
     assert lines + reader.finish() == lines_of(written)
+
+
+@given(st.lists(st.binary() | terminal.map(lambda text: text.encode("utf-8", "surrogatepass")), max_size=4))
+def test_text_and_style_of_many_lines_are_those_of_each(written: list[bytes]) -> None:
+    lines = b"\n".join(written).split(b"\n")
+    style, texts = PLAIN, []
+    for line in lines:
+        spans, style = render(line.decode("utf-8", "replace"), style)
+        texts.append(text_of(spans))
+    whole = b"".join(line + b"\n" for line in lines)
+    assert shown_text(whole) == "".join(f"{text}\n" for text in texts)
+    assert style_after(whole, PLAIN) == style
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])))

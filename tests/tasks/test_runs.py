@@ -202,10 +202,12 @@ def test_what_is_usual_comes_from_the_past_on_the_host_without_the_run_itself(no
 def test_states_and_output_are_published(node: Node) -> None:
     run = node.run("echo one; sleep 0.2; echo two")
     wait_until(lambda: node.news.of("runs:changed") != [], "news of the list")
+    wait_until(lambda: len(node.news.of("run:output")) == 2, "news of the output")
     states = [data["state"] for data in node.news.of("run:changed") if data["run"] == run.id]
-    assert states[-1] == "succeeded"
-    lines = [line for data in node.news.of("run:output") for line in data["lines"]]
-    assert lines == [["out", False, [["one", ""]]], ["out", False, [["two", ""]]]]
+    assert [state for state in states if state][-1] == "succeeded"
+    parts = [part for data in node.news.of("run:output") for part in data["hosts"]]
+    assert [part["first"] for part in parts] == [[1, 0], [1, 0]]
+    assert [line[:2] for part in parts for line in part["lines"]] == [["out", [["two", ""]]]]
 
 
 def test_an_unknown_run_is_not_found(node: Node) -> None:

@@ -5,22 +5,20 @@ escape sequences without a meaning here are dropped, control and direction chara
 visible. What is returned is text and class names from a fixed list; escaping is the template's part.
 """
 
-import codecs
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-LINE_LIMIT: Final = 65536
-"""Characters of a line that are kept."""
-CUT_MARK: Final = " … line cut here, the download has all of it"
+_RESETS: Final = (b"\x1b[0m", b"\x1b[m")
 
 _ESCAPE: Final = re.compile(
     r"(?:\x1b\[|\x9b)(?P<csi>[0-?]*)(?P<between>[ -/]*)(?P<end>[@-~])"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]+[0-~]"
     r"|\x1b[0-OQ-WYZ\\`-~]"
 )
+_HIGH_ESCAPE: Final = re.compile("[\x90\x98\x9b\x9d\x9e\x9f]")
 _LONGEST_STYLE: Final = 128
 _MARKS: Final = {
     1: "bold",
@@ -64,6 +62,8 @@ _VISIBLE: Final = (
     | {code: f"‹U+{code:04X}›" for code in _BIDI}
 )
 _UNSAFE: Final = re.compile("[" + "".join(re.escape(chr(code)) for code in _VISIBLE) + "]")
+_VISIBLE_IN_LINES: Final = {code: text for code, text in _VISIBLE.items() if code != 10}
+_PLAIN_BYTES: Final = bytes([9, 10, *range(32, 127)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,61 +93,9 @@ class Style:
 
 
 PLAIN: Final = Style()
+MARKS: Final = ("bold", "dim", "italic", "underline", "inverse", "strike")
+"""All that a style may have besides colours."""
 Line = list[Span]
-
-
-class AnsiLines:
-    """Turns output, fed in pieces cut anywhere, into lines; style goes on from line to line."""
-
-    def __init__(self, style: Style = PLAIN) -> None:
-        self.style = style
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
-        self._is_over_long = False
-
-    def feed(self, data: bytes | str) -> list[Line]:
-        """Take the next piece and return the lines that it completes."""
-        text = self._decoder.decode(data) if isinstance(data, bytes) else data
-        *whole, rest = text.split("\n")
-        lines = [self._finish_line(piece) for piece in whole]
-        self._keep(rest)
-        return lines
-
-    def finish(self) -> list[Line]:
-        """Return the last line if it was left without an end."""
-        self._keep(self._decoder.decode(b"", final=True))
-        return [self._finish_line("")] if self._rest else []
-
-    def _finish_line(self, piece: str) -> Line:
-        self._keep(piece)
-        text, is_cut = self._rest, self._is_over_long
-        self._rest, self._is_over_long = "", False
-        spans, style = render(text, self.style)
-        if is_cut:
-            spans.append(Span(CUT_MARK, "cut"))
-        else:
-            self.style = style
-        return spans
-
-    def _keep(self, piece: str) -> None:
-        text = self._rest + piece
-        if len(text) > LINE_LIMIT:
-            text = self._without_overwritten(text)
-        self._is_over_long |= len(text) > LINE_LIMIT
-        self._rest = text[:LINE_LIMIT]
-
-    def _without_overwritten(self, text: str) -> str:
-        """Drop what the line's last carriage return lets be overwritten: progress bars have no line ends."""
-        start = text.rfind("\r", 0, len(text) - 1) + 1
-        if start:
-            _, self.style = render(text[:start], self.style)
-        return text[start:]
-
-
-def lines_of(data: bytes | str) -> list[Line]:
-    """Return all lines of a finished output."""
-    reader = AnsiLines()
-    return reader.feed(data) + reader.finish()
 
 
 def render(line: str, style: Style = PLAIN) -> tuple[Line, Style]:
@@ -155,17 +103,57 @@ def render(line: str, style: Style = PLAIN) -> tuple[Line, Style]:
 
     Of text that was overwritten by a carriage return only the last version is kept.
     """
-    if "\x1b" not in line and "\x9b" not in line and "\r" not in line:
+    if "\r" not in line and not _has_escapes(line):
         return ([Span(_visible(line), style.classes)] if line else []), style
     row = _Row()
     position = 0
     for escape in _ESCAPE.finditer(line):
         row.add(line[position : escape.start()], style)
         position = escape.end()
-        if escape["end"] == "m" and not escape["between"] and len(escape["csi"]) <= _LONGEST_STYLE:
-            style = _restyle(style, escape["csi"])
+        style = _restyled(style, escape)
     row.add(line[position:], style)
     return row.spans, style
+
+
+def lines_of(output: bytes) -> list[Line]:
+    """Return all lines of a finished output, however long; a last one without an end counts too."""
+    lines, style = [], PLAIN
+    for line in output.decode("utf-8", "replace").removesuffix("\n").split("\n") if output else ():
+        spans, style = render(line, style)
+        lines.append(spans)
+    return lines
+
+
+def style_after(text: bytes, style: Style) -> Style:
+    """Return the style that goes on after whole lines, without making anything of them."""
+    if b"\x1b" not in text and b"\x9b" not in text:
+        return style
+    if (reset := max(text.rfind(each) for each in _RESETS)) >= 0:
+        # A reset is one wherever it stands: no other sequence can have an escape character inside.
+        text, style = text[reset:], PLAIN
+    for escape in _ESCAPE.finditer(text.decode("utf-8", "replace")):
+        style = _restyled(style, escape)
+    return style
+
+
+def shown_text(lines: bytes) -> str:
+    """Return whole lines, ends included, with the text that ``render`` would give each of them."""
+    if not lines.translate(None, _PLAIN_BYTES):
+        return lines.decode("ascii")
+    text = lines.decode("utf-8", "replace")
+    if _has_escapes(text):
+        text = _ESCAPE.sub("", text)
+    if "\r" in (text := text.replace("\r\n", "\n")):
+        text = "\n".join(map(_last_version, text.split("\n")))
+    return text.translate(_VISIBLE_IN_LINES) if _UNSAFE.search(text) else text
+
+
+def _last_version(line: str) -> str:
+    return line.rstrip("\r").rpartition("\r")[2] if "\r" in line else line
+
+
+def _has_escapes(text: str) -> bool:
+    return "\x1b" in text or (not text.isascii() and _HIGH_ESCAPE.search(text) is not None)
 
 
 class _Row:
@@ -198,6 +186,12 @@ def _visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return text.translate(_VISIBLE) if _UNSAFE.search(text) else text
+
+
+def _restyled(style: Style, escape: re.Match[str]) -> Style:
+    if escape["end"] != "m" or escape["between"] or len(escape["csi"]) > _LONGEST_STYLE:
+        return style
+    return _restyle(style, escape["csi"])
 
 
 @lru_cache(maxsize=1024)

@@ -11,10 +11,10 @@ from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTa
 from quarterdeck.tasks.amounts import read_seconds
 from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import HIDDEN
-from quarterdeck.tasks.log_view import TAIL_BYTES
 from quarterdeck.tasks.option_fields import FIELDS, read_options
 from quarterdeck.tasks.options import DEFAULT_OUTPUT_BYTES, OnOutputLimit, RunOptions
 from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT
+from quarterdeck.tasks.output_forms import LogPageQuery
 from quarterdeck.tasks.records import PAGE_SIZE
 from quarterdeck.tasks.result_query import ResultForm
 from quarterdeck.tasks.service import StartRun
@@ -95,22 +95,15 @@ class RunListQuery(Form):
     limit: Annotated[int, Field(ge=1, le=200)] = PAGE_SIZE
 
 
-class RunPageQuery(ResultForm):
-    """What the page of a run shows: of its hosts, and of their output."""
+class RunPageQuery(LogPageQuery, ResultForm):
+    """What the page of a run shows: of its hosts, and of their output.
+
+    ``q`` is looked for in what is shown: in the output of one host, else in the names of the hosts.
+    """
 
     host: Annotated[str, Field(max_length=100)] = ""
     view: Literal["", "table", "map"] = ""
-    stream: Literal["", "out", "err"] = ""
-    last: Annotated[int, Field(ge=1024)] = TAIL_BYTES
     page: Annotated[int, Field(ge=1, le=1000)] = 1
-
-
-class LogQuery(Form):
-    """How much a page has seen of a host's output."""
-
-    host: Annotated[str, Field(max_length=100)]
-    out: Annotated[int, Field(ge=0)] = 0
-    err: Annotated[int, Field(ge=0)] = 0
 
 
 Seconds = Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT)] | None

@@ -8,19 +8,19 @@ from typing import Any, Final
 
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import Busy, QuarterdeckError
+from quarterdeck.core.ui.words import size_text
 from quarterdeck.hosts.models import HostKind
 from quarterdeck.hosts.ssh import Reason, SshError
 from quarterdeck.tasks.executor import Execution, Result, Stream
 from quarterdeck.tasks.feed import Feed
 from quarterdeck.tasks.jobs import Job, JobHost
 from quarterdeck.tasks.limits import QUEUE_LEEWAY_SECONDS, Limits, Watch, WatchedSink
-from quarterdeck.tasks.output import OutputStore, OutputWriter
+from quarterdeck.tasks.options import OnOutputLimit
+from quarterdeck.tasks.output import DROPPED, OutputStore, OutputWriter
 from quarterdeck.tasks.states import RunState, advance
 
 logger = logging.getLogger(__name__)
 
-MOST_OUTPUT_BYTES: Final = 1 << 30
-"""A command that prints without end must not fill the disk."""
 _CANCEL_SECONDS: Final = 15.0
 _LET_GO_SECONDS: Final = 5.0
 _WORKER_LEEWAY_SECONDS: Final = 20.0
@@ -54,6 +54,8 @@ class HostRun:
         self.exit_status: int | None = None
         self.gone: bool | None = None
         self.details: Mapping[str, Any] = {}
+        self.dropped_bytes = 0
+        """What it printed after its output was cut."""
         self.failure: QuarterdeckError | None = None
         """Why the task was surely not started, for what is known of the host."""
         self._output, self._feed, self._clock, self._changed = output, feed, clock, changed
@@ -175,6 +177,8 @@ class HostRun:
             return
         state, message = self._stopped or (result.state, result.message)
         self.exit_status, self.message, self.details = result.exit_status, message[:500], result.details
+        if self.dropped_bytes:
+            self.details = {**result.details, DROPPED: self.dropped_bytes}
         self.finished_at = self._clock.now()
         self._feed.close(self.job.run_id, self.host.name)
         self._move(state)
@@ -220,16 +224,27 @@ class _Output:
     async def write(self, stream: Stream, data: bytes) -> None:
         if self._stopping:
             return
-        before = self._writer.sizes
+        job, host = self._host_run.job, self._host_run.host
+        room = max(0, job.options.output_bytes - self._writer.sizes.total)
         try:
-            self._writer.append(stream, data)
+            self._writer.append(stream, data[:room])
         except Busy as error:
             self._give_up(error.message)
             return
+        if room and self._writer.lines is not None:
+            self._feed.take(job.run_id, host.name, stream, data[:room], lines=self._writer.lines)
+        if len(data) > room:
+            self._go_beyond(len(data) - room)
+
+    def _go_beyond(self, length: int) -> None:
+        """End what prints more than it may, or count what is not kept of it."""
         job, host = self._host_run.job, self._host_run.host
-        self._feed.take(job.run_id, host.name, stream, data, before=before)
-        if self._writer.sizes.total > MOST_OUTPUT_BYTES:
-            self._give_up(f"It printed more than {MOST_OUTPUT_BYTES >> 20:,} MiB and was stopped.")
+        if job.options.on_output_limit is OnOutputLimit.HALT:
+            self._give_up(f"It printed more than {size_text(job.options.output_bytes)} and was stopped.")
+            return
+        if not self._host_run.dropped_bytes:
+            self._feed.tell_cut(job.run_id, host.name)
+        self._host_run.dropped_bytes += length
 
     def _give_up(self, message: str) -> None:
         """Stop the task from beside it: its cancel may wait for this very call to return."""

@@ -5,6 +5,13 @@ from quarterdeck.core.live.service import Live
 
 
 def register(live: Live) -> None:
-    """Open the rooms ``runs`` (something changed in the list) and ``run:<id>`` (states and output)."""
+    """Open the rooms ``runs`` (something changed in the list), ``run:<id>`` (states and output) and
+    ``output:<id>/<host>``, in which a page says that it shows that host's output.
+    """
     live.allow_room("runs", lambda actor, _room: may(actor, "run.read"))
     live.allow_room("run", lambda actor, room: may(actor, "run.read", room))
+    live.allow_room("output", lambda actor, room: may(actor, "run.read", _run_of(room)))
+
+
+def _run_of(room: str) -> str:
+    return f"run:{room.removeprefix('output:').partition('/')[0]}"

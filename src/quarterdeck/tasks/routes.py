@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request
 from msgspec import to_builtins
 
 from quarterdeck.core import web
@@ -21,12 +21,10 @@ from quarterdeck.tasks.api_call import METHODS
 from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import as_stored
 from quarterdeck.tasks.endings import LONG_WITHOUT_PAST_SECONDS
-from quarterdeck.tasks.forms import LogQuery, RunListQuery, RunPageQuery, page_values, start_of_page
-from quarterdeck.tasks.log_view import LogView, log_view, missed_lines
+from quarterdeck.tasks.forms import RunListQuery, RunPageQuery, page_values, start_of_page
+from quarterdeck.tasks.log_view import LogView, glance, log_view
 from quarterdeck.tasks.matrix import Links, matrix, took_long
 from quarterdeck.tasks.option_fields import FIELDS, option_values, options_told
-from quarterdeck.tasks.output import Sizes
-from quarterdeck.tasks.output_answer import Asked, answer_output, stream_named
 from quarterdeck.tasks.past import Usual, usual_words
 from quarterdeck.tasks.records import RunHostRecord, RunQuery, RunRecord
 from quarterdeck.tasks.result_query import ResultForm, result_query
@@ -39,7 +37,6 @@ Page = str | Response | tuple[str, int] | Any  # Any: werkzeug's own response of
 KINDS: Final = (("command", "Command"), ("builtin", "Built-in task"), ("call", "API call"))
 STATES: Final = ("active", *(str(state) for state in RunState))
 _FITTING: Final = {"builtin": (HostKind.WORKER, HostKind.MASTER), "call": (HostKind.WORKER,)}
-_PREVIEW_BYTES: Final = 4096
 
 
 @blueprint.get("/runs")
@@ -116,30 +113,6 @@ def run_standing(run_id: str) -> Page:
     query = parse(RunPageQuery, {key: value for key, value in request.args.items() if value})
     run = web.part(Runs).get_run(run_id)
     return render_template("tasks/_standing.html", **_standing(run, query))
-
-
-@blueprint.get("/runs/<run_id>/lines")
-@web.allow("run.read")
-def run_lines(run_id: str) -> Page:
-    """What a page that is open has not seen yet of one host's output, as JSON."""
-    web.require("run.read", f"run:{run_id}")
-    query = parse(LogQuery, request.args.to_dict())
-    host = web.part(Runs).get_host(run_id, query.host)
-    return jsonify(missed_lines(web.part(Runs).output, run_id, host, Sizes(query.out, query.err)))
-
-
-@blueprint.get("/runs/<run_id>/output")
-@web.allow("run.read")
-def run_output(run_id: str) -> Response:
-    """One stream of one host, as it was printed, to be kept as a file."""
-    web.require("run.read", f"run:{run_id}")
-    host = web.part(Runs).get_host(run_id, request.args.get("host", ""))
-    stream = stream_named(request.args.get("stream", "out"))
-    output = web.part(Runs).output
-    asked = Asked(range_header=request.headers.get("Range", ""))
-    size = output.sizes(run_id, host.name).of(stream)
-    name = f"{run_id}-{host.name}.{stream}.txt"
-    return answer_output(output.path(run_id, host.name, stream), size, asked, download=name)
 
 
 @blueprint.post("/runs/<run_id>/cancel")
@@ -224,8 +197,8 @@ def _logs(run: RunRecord, hosts: Sequence[RunHostRecord], query: RunPageQuery) -
     """Return the output of the hosts shown: whole for one, a glance at each of several."""
     output = web.part(Runs).output
     if query.host or run.host_count == 1:
-        return [log_view(output, run.id, hosts[0], stream=query.stream, tail_bytes=query.last)]
-    return [log_view(output, run.id, host, stream=query.stream, tail_bytes=_PREVIEW_BYTES) for host in hosts]
+        return [log_view(output, run, hosts[0], query)]
+    return [glance(output, run, host, query) for host in hosts]
 
 
 def _task_text(task: Task) -> str:

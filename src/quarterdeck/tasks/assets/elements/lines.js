@@ -1,54 +1,40 @@
-// Lines of output in the DOM: blocks of 100, which the browser lays out only when they are looked at.
-const BLOCK_LINES = 100;
-const MOST_BLOCKS = 600;
+// Lines of output as elements: number, time, mark of standard error, text. They copy as text alone.
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
-export class Lines {
-  constructor(log, stream) {
-    this.log = log;
-    this.stream = stream;
-    this.open = Object.fromEntries([...log.querySelectorAll("[data-open]")].map((line) => [line.dataset.open, line]));
-  }
-
-  /** Writes one line; an open one is written again, in its place, by the next of its stream. */
-  write([stream, isOpen, spans]) {
-    if (this.stream && this.stream !== stream) return 0;
-    const isNew = !this.open[stream];
-    const line = this.open[stream] ?? this.add(stream);
-    line.replaceChildren(...spans.map(([text, classes]) => piece(text, classes)));
-    if (isOpen) this.open[stream] = line;
-    else delete this.open[stream];
-    return isNew ? 1 : 0;
-  }
-
-  add(stream) {
-    const line = document.createElement("span");
-    line.className = stream === "err" ? "line stderr" : "line";
-    this.block().append(line);
-    return line;
-  }
-
-  block() {
-    this.log.querySelector(".log-none")?.remove();
-    const last = this.log.lastElementChild;
-    if (last?.className === "log-block" && last.childElementCount < BLOCK_LINES) return last;
-    if (this.log.childElementCount >= MOST_BLOCKS) this.log.firstElementChild.remove();
-    const block = document.createElement("div");
-    block.className = "log-block";
-    this.log.append(block);
-    return block;
-  }
-
-  gap(bytes) {
-    const line = this.add("out");
-    line.className = "line cut";
-    line.textContent = `… ${Math.round(bytes / 1000).toLocaleString()} kB not shown here; the download has them`;
-  }
+/** Makes one line; an open one, which has no end yet, has no number either. */
+export function makeLine(number, [stream, spans, at], { url, isTimed }) {
+  const line = element("div", stream === "err" ? "line stderr" : "line");
+  if (at) line.dataset.at = at;
+  line.append(makeNumber(number, line, url), element("span", "line-s", stream === "err" ? "err" : ""));
+  line.append(
+    element("span", "line-text", ...spans.map(([text, classes]) => (classes ? element("span", classes, text) : text))),
+  );
+  if (isTimed) stamp(line);
+  return line;
 }
 
-function piece(text, classes) {
-  if (!classes) return document.createTextNode(text);
-  const span = document.createElement("span");
-  span.className = classes;
-  span.textContent = text;
-  return span;
+function makeNumber(number, line, url) {
+  if (!number || !url) return element("span", "line-n", number || "");
+  line.id = `L${number}`;
+  const link = element("a", "line-n", number);
+  link.href = url(number);
+  link.tabIndex = -1;
+  return link;
+}
+
+/** Puts the time of arrival on a line: the reader's own on the line, the exact one in its title. */
+export function stamp(line) {
+  if (!line.dataset.at) return;
+  const moment = new Date(Number(line.dataset.at));
+  const time = line.querySelector(".line-t") ?? element("time", "line-t");
+  time.dateTime = time.title = moment.toISOString();
+  time.textContent = CLOCK.format(moment);
+  line.querySelector(".line-n").after(time);
+}
+
+export function element(tag, className, ...content) {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.append(...content);
+  return made;
 }

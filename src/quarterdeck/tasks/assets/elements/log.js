@@ -1,7 +1,15 @@
-// <q-log>: goes on with output that the server rendered; follows at its end, lets go when scrolled.
-import { Lines } from "./lines.js";
+// <q-log>: a window on the output of one host. Loads what comes into sight, goes to lines, follows the end.
+// Finding, the other tools, and what goes on while a run does are loaded when they are needed.
 
-const CATCH_UP_MS = 1500;
+import { stamp } from "./lines.js";
+import { listenToKeys } from "./log_keys.js";
+import { LogSource } from "./log_source.js";
+import { LogWindow } from "./log_window.js";
+
+const AT_ONCE = 500;
+const REST_MS = 150;
+const MOST_REST_MS = 10000;
+const END_PIXELS = 12;
 
 class Log extends HTMLElement {
   connectedCallback() {
@@ -9,67 +17,224 @@ class Log extends HTMLElement {
     const { signal } = this.stop;
     this.log = this.querySelector(".log");
     this.jump = this.querySelector(".log-jump");
-    this.lines = new Lines(this.log, this.dataset.stream);
-    this.seen = [Number(this.dataset.out), Number(this.dataset.err)];
-    this.follow();
+    this.source = new LogSource(this.dataset);
+    this.total = Number(this.dataset.total);
+    const url = "glance" in this.dataset ? null : (number) => this.source.url(number);
+    this.window = new LogWindow(this.log, { url, isTimed: this.log.classList.contains("log-timed") });
+    this.isFollowing = this.isAtEnd;
+    for (const edge of this.querySelectorAll(".log-edge")) edge.hidden = true;
     this.log.addEventListener("scroll", () => this.look(), { signal, passive: true });
     this.jump.addEventListener("click", () => this.follow(), { signal });
-    if (this.dataset.over === "true") return;
-    const on = (name, act) => document.body.addEventListener(`live:${name}`, (event) => act(event.detail), { signal });
-    on("run:output", (news) => news.host === this.dataset.host && news.run === this.dataset.run && this.take(news));
-    on("run:changed", (news) => news.run === this.dataset.run && news.ended && this.catchUp());
-    on("resync", () => this.catchUp());
-    setTimeout(() => this.catchUp(), CATCH_UP_MS); // what came between the page and joining its room
+    if (url) this.furnish(signal);
+    if (this.dataset.over !== "true") this.goOn();
+    this.begin();
   }
 
   disconnectedCallback() {
     this.stop.abort();
   }
 
-  /** Shows news that go on where this page stands; fetches what is missing before others. */
-  take(news) {
-    if (this.isFetching) this.again = true;
-    else if (news.at.every((bytes, stream) => bytes === this.seen[stream])) this.show(news);
-    else if (news.next.some((bytes, stream) => bytes > this.seen[stream])) this.catchUp();
+  furnish(signal) {
+    const field = this.querySelector(".log-find [name=q]");
+    if (field.value) this.loadFinder({ begins: true });
+    else field.addEventListener("focus", () => this.loadFinder(), { signal, once: true });
+    const tools = this.querySelector(".log-tools");
+    tools.addEventListener("click", (event) => this.act(event), { signal });
+    tools.addEventListener("keydown", (event) => event.key === " " && this.act(event), { signal });
+    this.log.addEventListener("click", (event) => this.toLine(event), { signal });
+    listenToKeys(this, signal);
+    const toHash = () => location.hash.startsWith("#L") && this.goTo(Number(location.hash.slice(2)));
+    window.addEventListener("hashchange", toHash, { signal });
   }
 
-  async catchUp() {
-    if (this.isFetching || this.stop.signal.aborted) return;
-    this.isFetching = true;
-    do {
-      this.again = false;
-      const { run, host } = this.dataset;
-      const query = new URLSearchParams({ host, out: this.seen[0], err: this.seen[1] });
-      const answer = await fetch(`/runs/${run}/lines?${query}`).catch(() => null);
-      if (answer?.ok) this.show(await answer.json());
-    } while (this.again && !this.stop.signal.aborted);
-    this.isFetching = false;
+  async act(event) {
+    const link = event.target.closest("[data-switch], .log-error");
+    if (!link) return;
+    event.preventDefault();
+    const { act } = await import("./log_tools.js");
+    act(this, link);
   }
 
-  show(news) {
-    if (news.skipped) this.lines.gap(news.skipped);
-    let added = 0;
-    for (const line of news.lines) added += this.lines.write(line);
-    this.seen = news.next;
-    if (this.isFollowing && getSelection().isCollapsed) this.follow();
-    else this.tell((this.unread ?? 0) + added);
+  /** A click on a number makes its address this page's; with a key held it is a link as any other. */
+  toLine(event) {
+    const number = event.target.closest("a.line-n");
+    if (!number || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.goTo(Number(number.textContent));
   }
 
-  follow() {
-    this.isFollowing = true;
+  /** Finding is loaded by those who find; until then the form is sent as without script. */
+  async loadFinder(options) {
+    const { Finder } = await import("./log_find.js");
+    this.finder = new Finder(this, this.stop.signal, options);
+  }
+
+  walk(step) {
+    if (this.finder) this.finder.walk(step);
+    else this.querySelector(".log-find [name=q]").focus();
+  }
+
+  begin() {
+    if (this.window.options.isTimed) for (const line of this.log.querySelectorAll(".line")) stamp(line);
+    const target = this.querySelector(".target");
+    if (target) this.center(target);
+    else if (this.isFollowing) this.log.scrollTop = this.log.scrollHeight;
+    else this.log.scrollTop = 0;
+    this.tell();
+  }
+
+  async goOn() {
+    const { News } = await import("./log_news.js");
+    if (!this.stop.signal.aborted) this.news = new News(this, this.stop.signal);
+  }
+
+  /** Whether all lines up to the last one known are in the window. */
+  get isAtEnd() {
+    return this.window.last >= this.total;
+  }
+
+  /** One fetch at a time, the next one after a rest, which grows while they fail (``work`` returns false then). */
+  async alone(work) {
+    this.again = this.isBusy;
+    if (this.isBusy) return;
+    this.isBusy = true;
+    this.failures = (await work()) === false ? (this.failures ?? 0) + 1 : 0;
+    await new Promise((rested) => setTimeout(rested, Math.min(REST_MS * 2 ** this.failures, MOST_REST_MS)));
+    this.isBusy = false;
+    if (this.stop.signal.aborted) return;
+    if (this.news && (this.again || (this.isFollowing && !this.isAtEnd))) this.news.catchUp();
+    else this.loadNear();
+  }
+
+  show({ lines, first, open }) {
+    this.window.append(lines, first);
+    this.window.setOpen(open);
+    if (!this.window.last && !open.length) return;
+    this.querySelector(".log-none").hidden = true;
+    if (this.isFollowing && !this.window.holdsSelection()) this.toEnd();
+    else this.tell();
+  }
+
+  toEnd() {
+    this.window.trim(true);
     this.log.scrollTop = this.log.scrollHeight;
-    this.tell(0);
+    this.tell();
+  }
+
+  /** Goes to the end and stays there. */
+  async follow(anew = false) {
+    this.isFollowing = true;
+    if (anew === true || !this.isAtEnd) await this.load(0);
+    this.toEnd();
+  }
+
+  letGo() {
+    this.isFollowing = false;
+    this.tell();
+  }
+
+  /** Goes to a line, wherever it is; ``anew`` fetches it although it is there. */
+  async goTo(number, { anew = false } = {}) {
+    this.isFollowing = false;
+    if (anew || !this.window.line(number)) await this.load(Math.max(1, number - AT_ONCE / 2));
+    const line = this.window.line(number);
+    if (!line) return;
+    this.querySelector(".target")?.classList.remove("target");
+    line.classList.add("target");
+    this.center(line);
+    history.replaceState(null, "", this.source.url(number));
+    this.tell();
+  }
+
+  async load(from) {
+    const news = await this.source.lines(from, AT_ONCE);
+    if (!news) return;
+    this.total = news.total;
+    this.window.replace(news.lines, news.first);
+    this.window.setOpen(news.open);
+    this.querySelector(".log-none").hidden = this.window.last > 0 || news.open.length > 0;
+  }
+
+  /** Fetches the lines of the window again: what is marked in them has changed. */
+  async refresh() {
+    if (this.isFollowing) return this.follow(true);
+    const { first } = this.window;
+    const top = this.log.scrollTop;
+    await this.load(first);
+    this.log.scrollTop = top;
+    this.tell();
+  }
+
+  center(line) {
+    // Twice: the first time lays out blocks whose height was but estimated.
+    for (const _ of [1, 2]) {
+      const place = line.getBoundingClientRect().top - this.log.getBoundingClientRect().top;
+      this.log.scrollTop += place - this.log.clientHeight / 3;
+    }
   }
 
   look() {
-    this.isFollowing = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 12;
-    if (this.isFollowing) this.tell(0);
+    const { scrollTop, scrollHeight, clientHeight } = this.log;
+    const below = scrollHeight - scrollTop - clientHeight;
+    this.isFollowing = below < END_PIXELS && this.isAtEnd;
+    this.loadNear();
+    this.tell();
   }
 
-  tell(unread) {
-    this.unread = unread;
-    this.jump.hidden = unread === 0;
-    this.jump.firstElementChild.textContent = `${unread.toLocaleString()} new line${unread === 1 ? "" : "s"}`;
+  /** Loads what comes into sight soon. */
+  loadNear() {
+    const { scrollTop, scrollHeight, clientHeight } = this.log;
+    const margin = clientHeight * 1.5;
+    if (scrollTop < margin && this.window.first > 1) this.loadEarlier();
+    else if (scrollHeight - scrollTop - clientHeight < margin && !this.isAtEnd) this.loadLater();
+  }
+
+  loadEarlier() {
+    return this.alone(async () => {
+      const { first } = this.window;
+      const from = Math.max(1, first - AT_ONCE);
+      const news = await this.source.lines(from, first - from);
+      if (!news?.lines.length) return false;
+      if (this.window.first !== first) return;
+      const lines = news.lines.slice(0, first - from);
+      // Of very long lines fewer come at once; then they don't reach up to the window.
+      if (from + lines.length === first) this.window.prepend(lines, from);
+      else this.window.replace(lines, from);
+      this.window.trim(false);
+    });
+  }
+
+  loadLater() {
+    return this.alone(async () => {
+      const { last } = this.window;
+      const news = await this.source.lines(last + 1, AT_ONCE);
+      if (!news) return false;
+      if (this.window.last !== last) return;
+      this.total = news.total;
+      this.window.append(news.lines, last + 1);
+      this.window.setOpen(news.open);
+      this.window.trim(true);
+    });
+  }
+
+  /** Says where the window is, and what waits below it. */
+  tell() {
+    const { first, last } = this.window;
+    if (this.isFollowing || this.seen === undefined) this.seen = this.total;
+    const unread = this.total - this.seen;
+    const isAway = !this.isFollowing && this.log.scrollHeight > this.log.clientHeight + END_PIXELS;
+    this.jump.hidden = !isAway;
+    this.jump.querySelector("span").textContent = unread
+      ? `${unread.toLocaleString("en")} new line${unread === 1 ? "" : "s"}`
+      : "To the end";
+    this.querySelector(".log-follow")?.setAttribute("aria-pressed", String(this.isFollowing));
+    const where = this.querySelector(".log-where");
+    if (where && last)
+      where.textContent = `Lines ${[first, last].map((n) => n.toLocaleString("en")).join(" to ")} of ${this.total.toLocaleString("en")}`;
+  }
+
+  say(text) {
+    this.querySelector(".log-say").textContent = text;
   }
 }
 

@@ -1,4 +1,5 @@
-// `/` search, `?` help, `g` then a letter to go somewhere. Never inside a field; off by choice.
+// `/` search, `?` help, `g` then a letter to go somewhere; other keys are told to the page as `keyboard:key`.
+// Never inside a field; off by choice.
 const PLACES = { h: "/", m: "/hosts", r: "/runs", n: "/runs/new", l: "/history", t: "/toasts", a: "/account" };
 const FIELDS = "input, textarea, select, [contenteditable]";
 
@@ -36,6 +37,8 @@ document.addEventListener("keydown", (event) => {
   if (event.target.closest?.(FIELDS)) return event.key === "Escape" ? event.target.blur() : undefined;
   if (isGoing) return go(event.key);
   if (event.key === "/") focusSearch(event);
-  if (event.key === "?") showHelp();
-  if (event.key === "g") awaitPlace();
+  else if (event.key === "?") showHelp();
+  else if (event.key === "g") awaitPlace();
+  else if (!document.querySelector("dialog[open]"))
+    document.body.dispatchEvent(new CustomEvent("keyboard:key", { detail: event.key }));
 });
