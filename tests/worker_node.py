@@ -63,7 +63,7 @@ class WorkerNode:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "quarterdeck"], env=self.environment, stdout=log, stderr=log
             )
-        wait_until(self.is_alive, f"the worker to start; its log:\n{self.log()[-3000:]}")
+        wait_until(self.is_alive, f"the worker to start; its log is {self.log_path}", 60)
         return self
 
     @property
