@@ -9,7 +9,8 @@ there. Host keys are verified, except by parallel-ssh, which does not do so unle
 
 Then the same hosts, all at once, while each sshd has the MaxStartups that it comes with (10:30:100) and
 so drops connections: none may be told as failed. And 1,000 sessions at once in a master, on the hosts of
-``quarterdeck simulate``: the memory that they add to it, and how soon all are cancelled and proved gone.
+``quarterdeck simulate``: the memory that they add to it (150 MB at most), and how soon all are cancelled and
+proved gone.
 """
 
 import argparse

@@ -80,7 +80,7 @@ class WorkerNode:
             module = [sys.executable, "-m", "quarterdeck"]
             command = [str(BIN / "quarterdeck"), *self.arguments] if self.arguments else module
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
-        wait_until(self.is_alive, f"the worker to start; its log:\n{self.log()[-3000:]}")
+        wait_until(self.is_alive, f"the worker to start; its log is {self.log_path}", 60)
         return self
 
     @property

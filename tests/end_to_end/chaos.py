@@ -25,6 +25,7 @@ WORKERS = 5
 SSH_HOSTS = 3
 TERMINAL = {"succeeded", "failed", "timed-out", "cancelled", "lost"}
 _ANSWER_SECONDS = 8.0
+_STOP_SECONDS = 20.0
 
 
 @dataclass
@@ -202,10 +203,17 @@ class Nemesis:
     def rage(self, seconds: float) -> None:
         """Strike until the time is over; whatever is down then stays so."""
         until = time.monotonic() + seconds
-        blows = (self._kill_worker, self._kill_worker, self._halt_worker, self._kill_master, self._kill_all)
+        blows = {
+            self._kill_worker: 8,
+            self._halt_worker: 4,
+            self._kill_master: 3,
+            self._stop_worker: 2,
+            self._stop_master: 1,
+            self._kill_all: 1,
+        }
         while time.monotonic() < until:
             self._pause.wait(self._chance.uniform(0.3, 2.5))
-            self._chance.choices(blows, weights=(4, 4, 4, 3, 1))[0]()
+            self._chance.choices(list(blows), list(blows.values()))[0]()
 
     def _kill_worker(self) -> None:
         name, worker = self._any_worker()
@@ -227,6 +235,19 @@ class Nemesis:
         self._book.note("kill -9 master")
         self._place.master.kill()
         self._pause.wait(self._chance.choice((0, 0.5, 2)))
+        self._place.master.start()
+        self._book.note("master is back")
+
+    def _stop_worker(self) -> None:
+        name, worker = self._any_worker()
+        self._book.note(f"stop {name} in order")
+        worker.stop(_STOP_SECONDS)
+        worker.start()
+        self._book.note(f"{name} is back")
+
+    def _stop_master(self) -> None:
+        self._book.note("stop master in order")
+        self._place.master.stop(_STOP_SECONDS)
         self._place.master.start()
         self._book.note("master is back")
 
