@@ -181,3 +181,12 @@ def test_a_call_that_is_not_even_taken_is_given_up(node: Node) -> None:
     with full_server() as port:
         host = called(node, port, connect_seconds=1)
     assert (host.state, host.message) == (RunState.TIMED_OUT, "No answer: no connection within 1 s.")
+
+
+def test_a_worker_that_is_down_is_given_up_and_surely_has_nothing(node: Node, worker: WorkerNode) -> None:
+    add_worker(node, worker)
+    worker.kill()
+    host = limited(node, "true", "worker", connect_seconds=2)
+    assert host.state is RunState.TIMED_OUT
+    assert host.message.startswith("It could not be reached within 2 s.")
+    assert host.started_at is None
