@@ -24,12 +24,13 @@ from quarterdeck.tasks.duplicates import find_overlap
 from quarterdeck.tasks.fingerprint import fingerprint, normal_command
 from quarterdeck.tasks.models import Run, RunHost
 from quarterdeck.tasks.states import RunState
-from tests.deck import free_port
+from tests.deck import free_port, wait_until
+from tests.sshd import StartSshd
 from tests.tasks.conftest import ADA, OSKAR, Node, StartNode, start_node
 
 NOT_QUICK = "sleep 30"
-MASTERS = 3
-STARTS = 16
+MASTERS = 5
+STARTS = 10
 
 
 def test_the_same_command_is_the_same_whatever_stands_around_it() -> None:
@@ -182,6 +183,24 @@ def test_the_while_counts_from_the_end_and_not_from_the_start(start: StartNode) 
     assert node.run("true").duplicate_of is None
 
 
+def test_a_host_that_is_through_is_free_while_others_are_still_at_work(
+    start: StartNode, sshd: StartSshd
+) -> None:
+    node, server = start(duplicate_seconds=0), sshd()
+    secrets = {"private_key": server.keys.good}
+    draft = HostDraft(
+        "web1", HostKind.SSH, "127.0.0.1", server.port, "root", host_key=server.host_key, secrets=secrets
+    )
+    node.parts.hosts.import_hosts(ADA, [draft])
+    command = '[ -z "$SSH_CONNECTION" ] || sleep 300'
+    run = node.start(command, "web1", "master")
+    wait_until(lambda: node.parts.runs.get_run(run.id).tally == {"running": 1, "succeeded": 1}, "one to end")
+    assert node.run(command, "master").duplicate_of is None
+    with pytest.raises(Conflict) as caught:
+        node.start(command, "web1", "master")
+    assert caught.value.extra["hosts"] == ["web1"]
+
+
 def test_what_failed_without_having_begun_is_tried_again_without_a_question(start: StartNode) -> None:
     node = start(duplicate_seconds=60)
     draft = HostDraft("away", HostKind.SSH, "127.0.0.1", free_port(), "root", secrets={"password": "x"})
@@ -231,7 +250,7 @@ def test_of_fifty_who_press_at_once_one_starts(node: Node) -> None:
     assert outcomes == {"started": 1, "conflict": 49}
 
 
-def test_three_masters_on_one_database_start_it_once(tmp_path: Path) -> None:
+def test_five_masters_on_one_database_start_it_once(tmp_path: Path) -> None:
     home = tmp_path / "home"
     start_node(home).stop()
     context = multiprocessing.get_context("spawn")

@@ -61,6 +61,30 @@ def test_a_command_waits_for_its_host_and_runs_when_it_is_back(node: Node, sshd:
     assert message(node, run.id, "web1") == ""
 
 
+def test_a_host_that_moved_while_its_order_waited_is_found(node: Node, sshd: StartSshd) -> None:
+    old, new = sshd(), sshd()
+    add_ssh(node, old)
+    old.stop()
+    run = waiting(node, "echo moved", "web1")
+    secrets = {"private_key": new.keys.good}
+    draft = HostDraft(
+        "web1", HostKind.SSH, "127.0.0.1", new.port, "root", host_key=new.host_key, secrets=secrets
+    )
+    node.parts.hosts.edit_host(ADA, "web1", draft)
+    assert node.end_of(run.id).state is RunState.SUCCEEDED
+    assert node.output(run.id, "web1") == b"moved\n"
+
+
+def test_a_host_that_is_removed_while_its_order_waits_ends_it(node: Node, sshd: StartSshd) -> None:
+    server = sshd()
+    add_ssh(node, server)
+    server.stop()
+    run = waiting(node, "echo never", "web1")
+    node.parts.hosts.remove_host(ADA, "web1")
+    assert node.end_of(run.id).state is RunState.FAILED
+    assert "removed" in message(node, run.id, "web1")
+
+
 def test_a_worker_s_order_waits_as_well(node: Node, tmp_path: Path) -> None:
     worker = WorkerNode(tmp_path / "worker").start()
     try:

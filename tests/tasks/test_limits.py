@@ -120,8 +120,8 @@ def test_a_silent_command_ends_on_each_kind_of_host(node: Node, sshd: StartSshd,
     add_ssh(node, server.port, host_key=server.host_key, secrets={"private_key": server.keys.good})
     add_worker(node, worker)
     for name in ("master", "web1", "worker"):
-        host = limited(node, f"echo {name}; sleep 300", name, silence_seconds=1)
-        assert told(host) == (RunState.TIMED_OUT, "It was silent for 1 s.", True)
+        host = limited(node, f"echo {name}; sleep 300", name, silence_seconds=3)
+        assert told(host) == (RunState.TIMED_OUT, "It was silent for 3 s.", True)
         assert host.out_bytes == len(name) + 1
 
 
@@ -137,8 +137,8 @@ def test_a_command_without_output_ends_on_each_kind_of_host(
 
 
 def test_a_command_that_goes_on_talking_is_left_alone(node: Node) -> None:
-    command = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.4; done"
-    host = limited(node, command, "master", silence_seconds=2, first_byte_seconds=2, connect_seconds=2)
+    command = "for i in 1 2 3 4 5 6 7; do echo $i; sleep 0.6; done"
+    host = limited(node, command, "master", silence_seconds=4, first_byte_seconds=4, connect_seconds=4)
     assert host.state is RunState.SUCCEEDED
 
 
@@ -172,8 +172,8 @@ def test_a_call_has_the_same_limits(node: Node) -> None:
         assert (host.state, host.message.partition(".")[0]) == (RunState.TIMED_OUT, "No output within 1 s")
     node.parts.hosts.bases.remove_base(ADA, "api")
     with stuck_api(b"half") as port:
-        host = called(node, port, silence_seconds=1)
-        assert (host.state, host.message.partition(".")[0]) == (RunState.TIMED_OUT, "It was silent for 1 s")
+        host = called(node, port, silence_seconds=2)
+        assert (host.state, host.message.partition(".")[0]) == (RunState.TIMED_OUT, "It was silent for 2 s")
         assert host.out_bytes == 4
 
 
@@ -181,3 +181,12 @@ def test_a_call_that_is_not_even_taken_is_given_up(node: Node) -> None:
     with full_server() as port:
         host = called(node, port, connect_seconds=1)
     assert (host.state, host.message) == (RunState.TIMED_OUT, "No answer: no connection within 1 s.")
+
+
+def test_a_worker_that_is_down_is_given_up_and_surely_has_nothing(node: Node, worker: WorkerNode) -> None:
+    add_worker(node, worker)
+    worker.kill()
+    host = limited(node, "true", "worker", connect_seconds=2)
+    assert host.state is RunState.TIMED_OUT
+    assert host.message.startswith("It could not be reached within 2 s.")
+    assert host.started_at is None

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,14 +10,16 @@ import pytest
 from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Role
 from quarterdeck.core.clock import SystemClock
 from quarterdeck.protocol.tasks import CallTask, CommandTask
-from quarterdeck.tasks.endings import LONG_WITHOUT_PAST_SECONDS, Endings, long_after_seconds
+from quarterdeck.tasks.endings import LONG_WITHOUT_PAST_SECONDS, Endings, end_text, long_after_seconds
 from quarterdeck.tasks.feed import Feed
 from quarterdeck.tasks.host_run import HostRun
 from quarterdeck.tasks.jobs import Job, JobHost
+from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.past import Usual
 from quarterdeck.tasks.recorder import Recorder
 from quarterdeck.tasks.records import RunRecord
 from quarterdeck.tasks.service import StartRun
+from quarterdeck.tasks.states import RunState
 from quarterdeck.tasks.waiting import Waiting
 from tests.tasks.conftest import ADA, PASSWORD, Node
 
@@ -123,14 +125,41 @@ def test_a_host_that_has_not_begun_is_not_late(node: Node) -> None:
     assert node.parts.toasts.recent(oskar) == []
 
 
+@pytest.mark.parametrize(
+    ("state", "tally", "told"),
+    [
+        (RunState.FAILED, {"failed": 1, "cancelled": 8, "succeeded": 1}, "failed on 1 of 10 hosts."),
+        (RunState.SUCCEEDED, {"succeeded": 10}, "succeeded on 10 hosts."),
+        (RunState.LOST, {"lost": 2, "failed": 8}, "was lost on 10 hosts."),
+        (RunState.CANCELLED, {"cancelled": 4, "succeeded": 6}, "was cancelled on 4 of 10 hosts."),
+    ],
+)
+def test_the_end_is_told_with_the_hosts_it_is_about(
+    state: RunState, tally: dict[str, int], told: str
+) -> None:
+    assert end_text(a_record(state, tally)) == f"true {told}"
+
+
+def test_a_run_that_was_stopped_says_why_it_went_no_further() -> None:
+    record = a_record(RunState.FAILED, {"failed": 1, "cancelled": 9})
+    told = end_text(record, "the canary failed on web1.")
+    assert told == "true failed on 1 of 10 hosts. It went no further: the canary failed on web1."
+
+
+def a_record(state: RunState, tally: dict[str, int]) -> RunRecord:
+    return RunRecord(
+        "r" * 26, "command", "true", CommandTask("true"), "f", state, tally, "", 10, "oskar", None,
+        datetime.now(UTC), None, None, 60, RunOptions(), None, None, "-", "i",
+    )  # fmt: skip
+
+
 def test_a_slow_answer_of_an_api_comes_later_with_a_link(node: Node) -> None:
     oskar = known_person(node)
     node.parts.hosts.bases.add_base(ADA, "dead", "http://127.0.0.1:9")
     wanted = StartRun(task=CallTask("GET", "http://127.0.0.1:9/report"))
     run = node.end_of(node.parts.runs.start_run(oskar, wanted).id)
-    assert node.parts.toasts.recent(oskar) == []
     on_loop(node, endings_of(node, 3).ended(run.id))
-    (toast,) = node.parts.toasts.recent(oskar)
+    toast = node.parts.toasts.recent(oskar)[0]
     assert toast.text == "GET http://127.0.0.1:9/report failed on master."
     assert toast.link == f"/runs/{run.id}"
 

@@ -202,5 +202,5 @@ def test_a_terminal_is_told_what_is_usual(deck: Deck) -> None:
     command = [str(BIN / "quarterdeck"), "run", *again, "--host", "master", "--", "true; true"]
     subprocess.run(command, env=deck.environment, stderr=theirs, check=True, timeout=60)
     os.close(theirs)
-    assert os.read(ours, 1000).startswith(b"Usually 0.")
+    assert os.read(ours, 1000).startswith(b"Usually ")
     os.close(ours)

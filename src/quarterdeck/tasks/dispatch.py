@@ -208,41 +208,55 @@ class _ActiveRun:
     async def _run_part(
         self, part: HostRun, execution: Execution | QuarterdeckError, slots: asyncio.Semaphore
     ) -> None:
-        if part.state is RunState.QUEUED:
-            if self._spread.must_wait(part):
-                part.wait(f"Waits for the canary of {self.job.options.canary}.")
-            await self._spread.turn(part)
+        try:
+            if part.state is RunState.QUEUED:
+                await self._turn(part)
+            if self._expires_at is not None and part.state is RunState.QUEUED:
+                await self._run_when_reached(part, execution, self._expires_at, slots)
+            else:
+                async with self._share, slots:
+                    await self._begin(part, execution)
+        except Exception:
+            logger.exception("run %s failed unexpectedly on %s", self.job.run_id, part.host.name)
+            part.end(Result(None, RunState.FAILED, _FAULT))
+
+    async def _turn(self, part: HostRun) -> None:
+        if self._spread.must_wait(part):
+            part.wait(f"Waits for the canary of {self.job.options.canary}.")
+        await self._spread.turn(part)
+
+    async def _begin(self, part: HostRun, execution: Execution | QuarterdeckError) -> None:
         if isinstance(execution, QuarterdeckError):
             part.fail(execution)
-        elif self._expires_at is not None and part.state is RunState.QUEUED:
-            await self._run_when_reached(part, self._expires_at, slots)
         else:
-            async with self._share, slots:
-                await part.run(execution)
+            await part.run(execution)
 
-    async def _run_when_reached(self, part: HostRun, expires_at: datetime, slots: asyncio.Semaphore) -> None:
+    async def _run_when_reached(
+        self,
+        part: HostRun,
+        execution: Execution | QuarterdeckError,
+        expires_at: datetime,
+        slots: asyncio.Semaphore,
+    ) -> None:
         """Look for the host before anything is sent; while it is away, wait without a slot."""
         reach = self._around.reach
         while part.may_begin:
             async with self._share, slots:
                 fault = await reach.look(self.job, part, expires_at)
                 if fault is None and part.may_begin:
-                    await self._begin_for_sure(part)
+                    part.approach()
+                    # Once it is stored that it is no longer queued, a restart will not begin it again.
+                    await self._around.recorder.settle()
+                    await self._begin(part, execution)
             if fault is None:
                 return
             await reach.until_there(self.job, part, expires_at, fault)
+            execution = await self._prepared_anew(part)
 
-    async def _begin_for_sure(self, part: HostRun) -> None:
-        """Begin once it is stored that it is no longer queued: a restart must not begin it again."""
-        part.approach()
-        await self._around.recorder.settle()
+    async def _prepared_anew(self, part: HostRun) -> Execution | QuarterdeckError:
+        """Return the execution for a host that was away, and may have been changed meanwhile."""
         alone = replace(self.job, hosts=tuple(each for each in self.job.hosts if each.host is part.host))
-        # Made only now: the host may have been changed while its order waited.
-        execution = (await asyncio.to_thread(self._around.prepare, alone))[part.host.id]
-        if isinstance(execution, QuarterdeckError):
-            part.fail(execution)
-        else:
-            await part.run(execution)
+        return (await asyncio.to_thread(self._around.prepare, alone))[part.host.id]
 
     def _hold_back(self) -> None:
         """End what has not begun, once the run is stopped by how its other hosts ended."""
@@ -265,8 +279,11 @@ class _ActiveRun:
                 self._over.set()
 
     def _note_part(self, part: HostRun) -> None:
-        columns: dict[str, Any] = {"state": str(part.state), "started_at": part.started_at}
-        columns["message"] = part.message
+        columns: dict[str, Any] = {
+            "state": str(part.state),
+            "started_at": part.started_at,
+            "message": part.message,
+        }
         if part.is_over:
             sizes = self._around.output.sizes(self.job.run_id, part.host.name)
             columns |= {

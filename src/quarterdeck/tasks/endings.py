@@ -32,6 +32,7 @@ _CALL_TOLD_AFTER_SECONDS: Final = 2.0
 """A call is waited for like an answer of a page; when it is not there by then, it comes with a link."""
 NAMED_HOSTS: Final = 50
 """How many hosts an outcome names with their result; those that failed come first."""
+_BAD: Final = (RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
 _WORDS: Final = {
     RunState.SUCCEEDED: ("succeeded", "success"),
     RunState.FAILED: ("failed", "error"),
@@ -65,7 +66,8 @@ class Endings:
             first = await asyncio.to_thread(self._records.hosts_worst_first, run_id, limit=NAMED_HOSTS)
             is_good = run.state is RunState.SUCCEEDED
             detail = outcome_detail(run, first)
-            if stopped := await asyncio.to_thread(why_stopped, self._db, run):
+            stopped = await asyncio.to_thread(why_stopped, self._db, run)
+            if stopped:
                 detail["stopped"] = stopped
             await self._history.conclude_async(run.intent_id, is_good, detail)
             self._recorder.note_run(run_id, is_recorded=True)
@@ -74,8 +76,8 @@ class Endings:
             self._waiting.end(run_id)
         told_after = _CALL_TOLD_AFTER_SECONDS if isinstance(run.task, CallTask) else _TOLD_AFTER_SECONDS
         if (self._clock.now() - run.created_at).total_seconds() > told_after:
-            word, level = _WORDS[run.state]
-            await self._tell(run_id, run.person_id, f"{run.title} {word} {_where(run)}.", level)
+            _, level = _WORDS[run.state]
+            await self._tell(run_id, run.person_id, end_text(run, stopped), level)
 
     async def watch(self, job: Job, parts: Sequence[HostRun]) -> None:
         """Tell the starter when the first host takes longer than it usually does; cancelled at the end.
@@ -142,11 +144,17 @@ def _host_result(host: RunHostRecord) -> dict[str, Any]:  # Any: JSON
     return result | {"message": host.message} if host.message else result
 
 
+def end_text(run: RunRecord, stopped: str = "") -> str:
+    """Return what its starter is told of the end of a run, and why it did not come to all its hosts."""
+    text = f"{run.title} {_WORDS[run.state][0]} {_where(run)}."
+    return f"{text} It went no further: {stopped}" if stopped else text
+
+
 def _where(run: RunRecord) -> str:
+    """Return where it ended so; hosts that another one's failure kept from beginning don't count."""
     if run.host_count == 1:
         return f"on {run.targets}"
-    good = run.tally.get(RunState.SUCCEEDED, 0)
-    bad = run.host_count - good
-    return (
-        f"on {run.host_count} hosts" if bad in (0, run.host_count) else f"on {bad} of {run.host_count} hosts"
-    )
+    alike = _BAD if run.state in _BAD else (run.state,)
+    count = sum(run.tally.get(state, 0) for state in alike)
+    of = "" if count == run.host_count else f"{count} of "
+    return f"on {of}{run.host_count} hosts"

@@ -65,17 +65,17 @@ class Watch:
         self._spent = spent_seconds
         self._started = self._began if has_started else None
         self._latest = self._began if has_output else None
-        self._turn = asyncio.Event()
-        """Set when another limit begins to count: at the start, and at the first output."""
+        self._turn: asyncio.Future[None] | None = None
+        """Done when a limit begins to count that may be over before those that counted until then."""
 
     def note_started(self) -> None:
         if self._started is None:
             self._started = self._now()
-            self._turn.set()
+            self._wake()
 
     def note_output(self) -> None:
         if self._latest is None:
-            self._turn.set()
+            self._wake()
         self._latest = self._now()
 
     async def until_over(self, running: asyncio.Task[Any]) -> str:
@@ -85,13 +85,16 @@ class Watch:
             left = deadline - self._now()
             if left <= 0:
                 return text
-            self._turn.clear()
-            turned = asyncio.ensure_future(self._turn.wait())
-            try:
-                await asyncio.wait({running, turned}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                turned.cancel()
+            waited: set[asyncio.Future[Any]] = {running}
+            if self._limits.first_byte_seconds is not None or self._limits.silence_seconds is not None:
+                self._turn = asyncio.get_running_loop().create_future()
+                waited.add(self._turn)
+            await asyncio.wait(waited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         return ""
+
+    def _wake(self) -> None:
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_result(None)
 
     def _deadlines(self) -> list[tuple[float, str]]:
         """Return when each limit that counts now would be over, with its text."""

@@ -78,6 +78,7 @@ class Reach:
             async with self._few:
                 again = await self.look(job, part, expires_at)
             if again is None:
+                part.wait("")
                 return
             found = again
 

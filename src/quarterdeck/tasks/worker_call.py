@@ -124,11 +124,18 @@ class WorkerExecution:
 
     async def _send(self, client: httpx.AsyncClient) -> Receipt:
         body = msgspec.json.encode(self._order)
-        self._is_sent = True
-        return await self._persist(
-            lambda: self._call(client, "POST", "/process_task", Receipt, content=body),
-            self._patience.contact_seconds,
-        )
+        return await self._persist(lambda: self._post(client, body), self._patience.contact_seconds)
+
+    async def _post(self, client: httpx.AsyncClient, body: bytes) -> Receipt:
+        """Send the order once. It counts as sent from here on, unless it surely never arrived."""
+        if self._is_cancelled:
+            raise _Away("It was cancelled before it was sent.", is_unsent=True)
+        was_sent, self._is_sent = self._is_sent, True
+        try:
+            return await self._call(client, "POST", "/process_task", Receipt, content=body)
+        except _Away as error:
+            self._is_sent = was_sent or not error.is_unsent
+            raise
 
     async def _follow(self, client: httpx.AsyncClient, sink: Sink, state: str) -> Result:
         pause = 0.05
