@@ -242,6 +242,15 @@ def test_answer_begun_twice_ends_the_line(door: Door) -> None:
     assert end_of(opened)[0] == protocol.BROKEN_RULES
 
 
+def test_worker_that_opens_line_after_line_is_slowed_down(door: Door) -> None:
+    token = door.joined()
+    for _ in range(20):
+        door.knock(token).close()
+    assert door.refused(token) == 429
+    door.node.clock.forward(61)
+    asked(door.knock(token))
+
+
 def test_late_answer_to_what_is_no_longer_wanted_is_harmless(door: Door) -> None:
     opened = door.knock(door.joined())
     first = asked(opened)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,14 @@ from quarterdeck.access.limits import TryLimit, network_of
 from quarterdeck.core.actors import NOBODY, SYSTEM, Actor, ActorKind
 from quarterdeck.core.asgi import Message, Receive, Scope, Send, header, send_problem
 from quarterdeck.core.clock import Clock
-from quarterdeck.core.errors import Busy, Conflict, Forbidden, QuarterdeckError, Unauthenticated
+from quarterdeck.core.errors import (
+    Busy,
+    Conflict,
+    Forbidden,
+    Limited,
+    QuarterdeckError,
+    Unauthenticated,
+)
 from quarterdeck.core.peer import peer_of
 from quarterdeck.core.security import token_digest
 from quarterdeck.history.service import History
@@ -30,6 +37,8 @@ _ADMIT_SECONDS: Final = 5
 _MOST_WAITING: Final = 64
 _SWEEP_SECONDS: Final = 1
 _CLOSE_SECONDS: Final = 1
+_MINUTE: Final = 60
+_MOST_A_MINUTE: Final = 20
 _MOST_BEARER: Final = 512
 _MOST_TOLD: Final = 512
 _SCHEME: Final = "bearer "
@@ -68,6 +77,7 @@ class Lines:
         self._trusted_proxies = trusted_proxies
         self._lines: dict[str, Line] = {}
         self._cuts: dict[str, _Cut] = {}
+        self._opened: dict[str, deque[float]] = {}
         self._waiting = 0
         self._arrival = asyncio.Event()
         self._looks: set[asyncio.Future[None]] = set()
@@ -170,11 +180,21 @@ class Lines:
         self._waiting += 1
         try:
             async with asyncio.timeout(_ADMIT_SECONDS):
-                return await asyncio.to_thread(self._admit, bearer), token_digest(bearer)
+                worker = await asyncio.to_thread(self._admit, bearer)
+            self._count(worker)
+            return worker, token_digest(bearer)
         except TimeoutError as error:
             raise Busy("The list of hosts did not answer in time; try again soon.") from error
         finally:
             self._waiting -= 1
+
+    def _count(self, worker: HostRecord) -> None:
+        """Slow a worker down that opens line after line: each one is two records and a look."""
+        now = self._clock.monotonic()
+        opened = self._opened.setdefault(worker.id, deque(maxlen=_MOST_A_MINUTE))
+        if len(opened) == _MOST_A_MINUTE and now - opened[0] < _MINUTE:
+            raise Limited("This worker opens lines too often; look why they end.", retry_after=_MINUTE)
+        opened.append(now)
 
     async def _see_through(self, line: Line, address: str, receive: Receive, send: Send) -> None:
         older = self._lines.get(line.host_id)
@@ -184,13 +204,13 @@ class Lines:
             older.end(Ending("a newer line of the same worker took over", REPLACED))
         arrival, self._arrival = self._arrival, asyncio.Event()
         arrival.set()
-        actor = Actor(ActorKind.NODE, line.name, address, credential_id=line.host_id)
-        await self._record(actor, "host.line_up" if older is None else "host.line_replaced", line)
-        look = asyncio.ensure_future(self._look(line))
-        self._looks.add(look)
-        look.add_done_callback(self._looks.discard)
         ending = Ending("this master ended", ENDED)
         try:
+            actor = Actor(ActorKind.NODE, line.name, address, credential_id=line.host_id)
+            await self._record(actor, "host.line_up" if older is None else "host.line_replaced", line)
+            look = asyncio.ensure_future(self._look(line))
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
             ending = await line.serve(receive)
             await _close(line, send, ending)
         finally:
