@@ -133,6 +133,7 @@ def test_joined_worker_is_let_in_and_asked_how_it_is(door: Door) -> None:
 def test_page_of_any_site_can_not_open_a_line(door: Door) -> None:
     token = door.joined()
     own = f"http://127.0.0.1:{door.port}"
+    assert door.refused(token, headers={"Origin": ""}) == 403
     for origin in (own, "https://evil.example", "null"):
         assert door.refused(token, origin=Origin(origin)) == 403
         assert door.refused(origin=Origin(origin), headers={"Cookie": "quarterdeck_session=ada"}) == 403

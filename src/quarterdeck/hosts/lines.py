@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from quarterdeck.access.limits import TryLimit, network_of
+from quarterdeck.access.permissions import may
 from quarterdeck.core.actors import NOBODY, SYSTEM, Actor, ActorKind
-from quarterdeck.core.asgi import Message, Receive, Scope, Send, header, send_problem
+from quarterdeck.core.asgi import Message, Receive, Scope, Send, header, header_values, send_problem
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import (
     Busy,
@@ -90,6 +91,9 @@ class Lines:
         address = peer_of(scope, self._trusted_proxies).address
         try:
             worker, digest = await self._admitted(scope)
+            actor = Actor(ActorKind.NODE, worker.name, address, credential_id=worker.id)
+            if not may(actor, "worker.dial", f"host:{worker.name}"):
+                raise Forbidden(f"{worker.name} may not dial in here.")
         except QuarterdeckError as error:
             await self._note_refusal(address, error)
             await _refuse(scope, send, error)
@@ -102,7 +106,7 @@ class Lines:
             send=lambda content: send({"type": "websocket.send", "bytes": content}),
             abort=scope.get("extensions", {}).get("quarterdeck.abort", lambda: None),
         )
-        await self._see_through(line, address, receive, send)
+        await self._see_through(line, actor, receive, send)
 
     # --- the book ---
 
@@ -167,7 +171,7 @@ class Lines:
 
     async def _admitted(self, scope: Scope) -> tuple[HostRecord, str]:
         """Return who may have a line, with the digest of what it showed; raises QuarterdeckError."""
-        if header(scope, b"origin"):
+        if header_values(scope, b"origin"):
             raise Forbidden("A worker's line is not for browsers.")
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
             raise Conflict(f"This master speaks {SUBPROTOCOL}; update the older of the two.")
@@ -196,7 +200,7 @@ class Lines:
             raise Limited("This worker opens lines too often; look why they end.", retry_after=_MINUTE)
         opened.append(now)
 
-    async def _see_through(self, line: Line, address: str, receive: Receive, send: Send) -> None:
+    async def _see_through(self, line: Line, actor: Actor, receive: Receive, send: Send) -> None:
         older = self._lines.get(line.host_id)
         self._lines[line.host_id] = line
         self._cuts.pop(line.host_id, None)
@@ -206,7 +210,6 @@ class Lines:
         arrival.set()
         ending = Ending("this master ended", ENDED)
         try:
-            actor = Actor(ActorKind.NODE, line.name, address, credential_id=line.host_id)
             await self._record(actor, "host.line_up" if older is None else "host.line_replaced", line)
             look = asyncio.ensure_future(self._look(line))
             self._looks.add(look)
