@@ -136,7 +136,7 @@ def master(node: CliNode) -> None:
 
 
 @main.command()
-@click.option("--join", "code", default="", help="Join a master by its one-time code; “-” asks for it.")
+@click.option("--join", "code", default="", help="Join a master by its one-time code; “-” reads it.")
 @click.option("--master", "url", default="", help="Address of the master to join.")
 @click.option("--pin", default="", help="Accept only this certificate of the master: SHA256:…")
 @click.pass_obj
@@ -147,11 +147,19 @@ def worker(node: CliNode, code: str, url: str, pin: str) -> None:
     to reach this machine. What it joined by is kept in its home; the next start needs no option.
     """
     given = {
-        "QUARTERDECK_JOIN_CODE": click.prompt("Code", hide_input=True) if code == "-" else code,
+        "QUARTERDECK_JOIN_CODE": _read_code() if code == "-" else code,
         "QUARTERDECK_MASTER_URL": url,
         "QUARTERDECK_MASTER_PIN": pin,
     }
     _become(node.settings, NodeKind.WORKER, **{name: value for name, value in given.items() if value})
+
+
+def _read_code() -> str:
+    """Read a code from the terminal or standard input: an argument is seen by everybody on the machine."""
+    if sys.stdin.isatty():
+        code: str = click.prompt("Code", hide_input=True)
+        return code
+    return sys.stdin.readline().strip()
 
 
 def _become(settings: Settings, kind: NodeKind, **given: str) -> None:

@@ -1,13 +1,14 @@
 """Workers that dial in, as processes without a port: what works over HTTP works over their line too."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.deck import Deck, running_deck, wait_until
+from tests.deck import BIN, Deck, running_deck, wait_until
 from tests.dialling import DiallingWorker, Started, entries, host, invite, join, state
 
 COMMAND = "command"
@@ -123,6 +124,20 @@ def test_api_call_reaches_the_worker_over_its_line(deck: Deck, started: Started,
     assert json.loads(output(deck, ended["id"], "called"))["joined"] is True
 
 
+def test_worker_that_is_told_to_end_says_so_over_its_line(
+    deck: Deck, started: Started, tmp_path: Path
+) -> None:
+    worker = started.worker(join(deck, tmp_path / "w", "ended"))
+    running = start_run(deck, "sleep 600", "ended")
+    wait_until(lambda: run_of(deck, running)["state"] == "running", "the run to begin")
+    told = deck.run(task={"kind": "call", "method": "POST", "url": "/shutdown"}, hosts=["ended"])
+    assert told["state"] == "succeeded", told
+    wait_until(lambda: worker.has_ended, "the worker to end")
+    wait_until(lambda: len(entries(deck, "host.line_cut", "ended")) == 1, "the end of its line")
+    assert "it was stopped" in entries(deck, "host.line_cut", "ended")[0]["detail"]["reason"]
+    assert deck.api("POST", f"/api/v1/runs/{running}/cancel").status_code in (202, 409)
+
+
 def test_order_survives_a_worker_that_is_halted_until_its_line_is_dead(
     deck: Deck, started: Started, tmp_path: Path
 ) -> None:
@@ -130,7 +145,7 @@ def test_order_survives_a_worker_that_is_halted_until_its_line_is_dead(
     run_id = start_run(deck, "for i in $(seq 1 300); do echo $i; sleep 0.1; done", "halted")
     wait_until(lambda: len(output(deck, run_id, "halted")) > 20, "output to come")
     worker.halt()
-    wait_until(lambda: len(entries(deck, "host.line_cut", "halted")) == 1, "the dead line to be found", 22)
+    wait_until(lambda: len(entries(deck, "host.line_cut", "halted")) == 1, "the dead line to be found", 40)
     worker.resume()
     assert run_of(deck, run_id, 60)["state"] == "succeeded"
     assert output(deck, run_id, "halted") == numbers(300)
@@ -154,10 +169,10 @@ def test_removed_worker_is_cut_at_once_and_its_token_refused(
 ) -> None:
     worker = started.worker(join(deck, tmp_path / "w", "removed"))
     assert deck.api("DELETE", "/api/v1/hosts/removed").status_code == 204
-    wait_until(lambda: len(worker.acted("line.refused")) == 1, "the worker to hear of it", 5)
+    wait_until(lambda: len(worker.acted("line.refused")) == 1, "the worker to hear of it")
     worker.kill()
     worker.start()
-    wait_until(lambda: len(worker.acted("line.refused")) == 2, "the token to be refused", 10)
+    wait_until(lambda: len(worker.acted("line.refused")) == 2, "the token to be refused")
     assert "not one of a worker here" in worker.acted("line.refused")[1]["detail"]["reason"]
     assert entries(deck, "host.line_refused")
 
@@ -165,7 +180,7 @@ def test_removed_worker_is_cut_at_once_and_its_token_refused(
 def test_removal_on_the_command_line_cuts_the_line_too(deck: Deck, started: Started, tmp_path: Path) -> None:
     worker = started.worker(join(deck, tmp_path / "w", "dropped"))
     deck.cli("host", "remove", "dropped")
-    wait_until(lambda: len(worker.acted("line.refused")) == 1, "the worker to hear of it", 10)
+    wait_until(lambda: len(worker.acted("line.refused")) == 1, "the worker to hear of it")
 
 
 def test_worker_remembers_how_it_joined(deck: Deck, started: Started, tmp_path: Path) -> None:
@@ -184,6 +199,16 @@ def test_worker_without_a_good_code_ends_with_the_reason(deck: Deck, tmp_path: P
     wait_until(lambda: worker.has_ended, "the worker to end")
     said = "needs a master to dial" if not code else "This code is not valid"
     assert said in worker.log()
+
+
+def test_code_may_come_from_standard_input(deck: Deck, tmp_path: Path) -> None:
+    environment = DiallingWorker(tmp_path / "w", "").environment
+    command = [str(BIN / "quarterdeck"), "worker", "--join", "-", "--master", deck.url]
+    done = subprocess.run(
+        command, env=environment, input="0000-no-such-code-0000\n", text=True, capture_output=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "This code is not valid" in done.stderr
 
 
 def test_command_of_an_invitation_is_all_that_is_needed(deck: Deck, started: Started, tmp_path: Path) -> None:

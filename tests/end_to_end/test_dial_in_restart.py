@@ -40,6 +40,8 @@ def test_workers_are_back_within_half_a_minute_of_a_master_that_was_away_for_lon
         run_id = start_run(deck, "for i in $(seq 1 50); do echo $i; sleep 0.1; done", "far")
         wait_until(lambda: run_of(deck, run_id)["state"] == "running", "the run to begin")
         deck.kill()
+        asked = deck.cli("host", "test", "far", check=False)
+        assert "the master that it dials does not run" in asked.stdout, asked
         wait_until(lambda: worker.log().count("still no line") >= 3, "some tries in vain", 90)
         deck.start()
         wait_until(lambda: len(entries(deck, "host.line_up", "far")) == 2, "the worker to be back", 30)

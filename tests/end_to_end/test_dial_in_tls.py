@@ -8,6 +8,7 @@ import pytest
 from tests.certificates import TlsProxy, make_certificate, tls_proxy
 from tests.deck import Deck, running_deck, wait_until
 from tests.dialling import DiallingWorker, Started, entries, invite, state
+from tests.end_to_end.test_dial_in import numbers, output, run_of, start_run
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,31 @@ def test_worker_with_the_right_pin_joins_and_dials(deck: Deck, proxy: TlsProxy, 
         pin = f"SHA256:{proxy.certificate.fingerprint}"
         started.worker(joining(deck, proxy, tmp_path / "w", "pinned", pin)).start()
         wait_until(lambda: state(deck, "pinned") == "well", "the worker to dial in", 30)
+
+
+def cut_once(deck: Deck, proxy: TlsProxy, run_id: str) -> None:
+    """Wait for more output, cut all connections, and wait for the next line."""
+    size, lines = len(output(deck, run_id, "cut")), len(entries(deck, "host.line_up", "cut"))
+    wait_until(lambda: len(output(deck, run_id, "cut")) > size, "more output", 40)
+    proxy.show(proxy.certificate)
+    wait_until(lambda: len(entries(deck, "host.line_up", "cut")) == lines + 1, "a new line", 40)
+
+
+def test_line_cut_again_and_again_in_the_middle_of_output_loses_and_doubles_nothing(
+    deck: Deck, proxy: TlsProxy, tmp_path: Path
+) -> None:
+    with Started() as started:
+        worker = started.worker(joining(deck, proxy, tmp_path / "w", "cut", proxy.certificate.fingerprint))
+        worker.start()
+        wait_until(lambda: state(deck, "cut") == "well", "the worker to dial in", 30)
+        command = "for i in $(seq 1 150); do seq 1 2000; seq 1 100 >&2; sleep 0.1; done"
+        run_id = start_run(deck, command, "cut")
+        for _ in range(4):
+            cut_once(deck, proxy, run_id)
+        ended = run_of(deck, run_id, 60)
+        assert ended["state"] == "succeeded", ended
+        assert output(deck, run_id, "cut") == numbers(2000) * 150
+        assert output(deck, run_id, "cut", "err") == numbers(100) * 150
 
 
 @pytest.mark.parametrize(("pin", "said"), [("ab" * 32, "not the pinned one"), ("", "not accepted")])

@@ -9,7 +9,10 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis.strategies import binary
 
+from quarterdeck.hosts.line import BrokenRules as LineRulesBroken
 from quarterdeck.hosts.line import Ending, Line
 from quarterdeck.hosts.line_transport import LineTransport, NoLine, line_url
 from quarterdeck.protocol import line as protocol
@@ -242,6 +245,39 @@ async def test_worker_takes_nothing_but_requests(content: bytes | str) -> None:
 
     with pytest.raises(BrokenRules):
         LineAnswers(echo, out, "192.0.2.1").take(content)
+
+
+@given(binary(max_size=200))
+async def test_no_bytes_do_more_to_either_end_than_end_the_line(content: bytes) -> None:
+    async def silent(_content: bytes) -> None:
+        pass
+
+    line = Line(HOST, "far", "digest", send=silent, abort=lambda: None)
+    with contextlib.suppress(LineRulesBroken):
+        line._take(content)
+    with contextlib.suppress(BrokenRules):
+        LineAnswers(echo, silent, "192.0.2.1").take(content)
+
+
+async def test_requests_go_out_in_the_order_of_their_ids() -> None:
+    """Also when the socket takes nothing for a while, and some wait when others come."""
+    sent: list[int] = []
+    may_go = asyncio.Event()
+
+    async def send(content: bytes) -> None:
+        await may_go.wait()
+        sent.append(msgspec.msgpack.decode(content, type=protocol.Request).id)
+        if len(sent) % 3 == 0:
+            may_go.clear()
+            asyncio.get_running_loop().call_soon(may_go.set)
+
+    line = Line(HOST, "far", "digest", send=send, abort=lambda: None)
+    waiting = [asyncio.create_task(line.begin("GET", "/", [], b"")) for _ in range(20)]
+    await asyncio.sleep(0)
+    may_go.set()
+    late = [asyncio.create_task(line.begin("GET", "/", [], b"")) for _ in range(20)]
+    await asyncio.gather(*waiting, *late)
+    assert sent == list(range(1, 41))
 
 
 async def test_worker_refuses_more_requests_than_may_be_under_way() -> None:

@@ -133,6 +133,7 @@ def test_joined_worker_is_let_in_and_asked_how_it_is(door: Door) -> None:
 def test_page_of_any_site_can_not_open_a_line(door: Door) -> None:
     token = door.joined()
     own = f"http://127.0.0.1:{door.port}"
+    assert door.refused(token, headers={"Origin": ""}) == 403
     for origin in (own, "https://evil.example", "null"):
         assert door.refused(token, origin=Origin(origin)) == 403
         assert door.refused(origin=Origin(origin), headers={"Cookie": "quarterdeck_session=ada"}) == 403
@@ -240,6 +241,15 @@ def test_answer_begun_twice_ends_the_line(door: Door) -> None:
     for _ in range(2):
         sent(opened, protocol.Answer(id_, 200, []))
     assert end_of(opened)[0] == protocol.BROKEN_RULES
+
+
+def test_worker_that_opens_line_after_line_is_slowed_down(door: Door) -> None:
+    token = door.joined()
+    for _ in range(20):
+        door.knock(token).close()
+    assert door.refused(token) == 429
+    door.node.clock.forward(61)
+    asked(door.knock(token))
 
 
 def test_late_answer_to_what_is_no_longer_wanted_is_harmless(door: Door) -> None:

@@ -52,7 +52,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
 )
 """The verbs of people and their tokens."""
 
-WORKER_VERBS: Final = frozenset({"worker.report", "worker.hand"})
+WORKER_VERBS: Final = frozenset({"worker.report", "worker.hand", "worker.dial"})
 """What a worker may do on its master."""
 
 MASTER_VERBS: Final = frozenset({"master.order", "master.read"})

@@ -112,6 +112,7 @@ class Line:
         self._exchanges: dict[int, Exchange] = {}
         self._last_id = 0
         self._heard = 0
+        self._writing = asyncio.Lock()
         self._posts: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
@@ -249,7 +250,8 @@ class Line:
         if self.is_over:
             raise LineCut(self._ended.result().reason)
         try:
-            await self._send(content)
+            async with self._writing:  # in turn: the worker wants requests in the order of their ids
+                await self._send(content)
         except (
             OSError,
             RuntimeError,

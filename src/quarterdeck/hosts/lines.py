@@ -3,17 +3,25 @@
 import asyncio
 import contextlib
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from quarterdeck.access.limits import TryLimit, network_of
+from quarterdeck.access.permissions import may
 from quarterdeck.core.actors import NOBODY, SYSTEM, Actor, ActorKind
-from quarterdeck.core.asgi import Message, Receive, Scope, Send, header, send_problem
+from quarterdeck.core.asgi import Message, Receive, Scope, Send, header, header_values, send_problem
 from quarterdeck.core.clock import Clock
-from quarterdeck.core.errors import Busy, Conflict, Forbidden, QuarterdeckError, Unauthenticated
+from quarterdeck.core.errors import (
+    Busy,
+    Conflict,
+    Forbidden,
+    Limited,
+    QuarterdeckError,
+    Unauthenticated,
+)
 from quarterdeck.core.peer import peer_of
 from quarterdeck.core.security import token_digest
 from quarterdeck.history.service import History
@@ -30,6 +38,8 @@ _ADMIT_SECONDS: Final = 5
 _MOST_WAITING: Final = 64
 _SWEEP_SECONDS: Final = 1
 _CLOSE_SECONDS: Final = 1
+_MINUTE: Final = 60
+_MOST_A_MINUTE: Final = 20
 _MOST_BEARER: Final = 512
 _MOST_TOLD: Final = 512
 _SCHEME: Final = "bearer "
@@ -68,6 +78,7 @@ class Lines:
         self._trusted_proxies = trusted_proxies
         self._lines: dict[str, Line] = {}
         self._cuts: dict[str, _Cut] = {}
+        self._opened: dict[str, deque[float]] = {}
         self._waiting = 0
         self._arrival = asyncio.Event()
         self._looks: set[asyncio.Future[None]] = set()
@@ -80,6 +91,9 @@ class Lines:
         address = peer_of(scope, self._trusted_proxies).address
         try:
             worker, digest = await self._admitted(scope)
+            actor = Actor(ActorKind.NODE, worker.name, address, credential_id=worker.id)
+            if not may(actor, "worker.dial", f"host:{worker.name}"):
+                raise Forbidden(f"{worker.name} may not dial in here.")
         except QuarterdeckError as error:
             await self._note_refusal(address, error)
             await _refuse(scope, send, error)
@@ -92,7 +106,7 @@ class Lines:
             send=lambda content: send({"type": "websocket.send", "bytes": content}),
             abort=scope.get("extensions", {}).get("quarterdeck.abort", lambda: None),
         )
-        await self._see_through(line, address, receive, send)
+        await self._see_through(line, actor, receive, send)
 
     # --- the book ---
 
@@ -157,7 +171,7 @@ class Lines:
 
     async def _admitted(self, scope: Scope) -> tuple[HostRecord, str]:
         """Return who may have a line, with the digest of what it showed; raises QuarterdeckError."""
-        if header(scope, b"origin"):
+        if header_values(scope, b"origin"):
             raise Forbidden("A worker's line is not for browsers.")
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
             raise Conflict(f"This master speaks {SUBPROTOCOL}; update the older of the two.")
@@ -170,13 +184,23 @@ class Lines:
         self._waiting += 1
         try:
             async with asyncio.timeout(_ADMIT_SECONDS):
-                return await asyncio.to_thread(self._admit, bearer), token_digest(bearer)
+                worker = await asyncio.to_thread(self._admit, bearer)
+            self._count(worker)
+            return worker, token_digest(bearer)
         except TimeoutError as error:
             raise Busy("The list of hosts did not answer in time; try again soon.") from error
         finally:
             self._waiting -= 1
 
-    async def _see_through(self, line: Line, address: str, receive: Receive, send: Send) -> None:
+    def _count(self, worker: HostRecord) -> None:
+        """Slow a worker down that opens line after line: each one is two records and a look."""
+        now = self._clock.monotonic()
+        opened = self._opened.setdefault(worker.id, deque(maxlen=_MOST_A_MINUTE))
+        if len(opened) == _MOST_A_MINUTE and now - opened[0] < _MINUTE:
+            raise Limited("This worker opens lines too often; look why they end.", retry_after=_MINUTE)
+        opened.append(now)
+
+    async def _see_through(self, line: Line, actor: Actor, receive: Receive, send: Send) -> None:
         older = self._lines.get(line.host_id)
         self._lines[line.host_id] = line
         self._cuts.pop(line.host_id, None)
@@ -184,13 +208,12 @@ class Lines:
             older.end(Ending("a newer line of the same worker took over", REPLACED))
         arrival, self._arrival = self._arrival, asyncio.Event()
         arrival.set()
-        actor = Actor(ActorKind.NODE, line.name, address, credential_id=line.host_id)
-        await self._record(actor, "host.line_up" if older is None else "host.line_replaced", line)
-        look = asyncio.ensure_future(self._look(line))
-        self._looks.add(look)
-        look.add_done_callback(self._looks.discard)
         ending = Ending("this master ended", ENDED)
         try:
+            await self._record(actor, "host.line_up" if older is None else "host.line_replaced", line)
+            look = asyncio.ensure_future(self._look(line))
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
             ending = await line.serve(receive)
             await _close(line, send, ending)
         finally:

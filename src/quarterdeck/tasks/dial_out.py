@@ -5,7 +5,7 @@ import logging
 import random
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Final, NoReturn
 
@@ -55,6 +55,7 @@ class DialOut:
 
     def __init__(self, membership: Membership, history: History, app: App) -> None:
         self._membership, self._history, self._app = membership, history, app
+        self._connection: ClientConnection | None = None
         self._answers: LineAnswers | None = None
         self._running: asyncio.Task[None] | None = None
         self._told = ""
@@ -67,9 +68,12 @@ class DialOut:
         """End the line once the answers under way are out, or after a moment."""
         if self._answers is not None:
             await self._answers.settle(_SETTLE_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                if self._connection is not None:
+                    await self._connection.close(protocol.ENDED, "it was stopped")
         if self._running is not None:
             self._running.cancel()
-            await asyncio.wait({self._running}, timeout=_CLOSE_SECONDS)
 
     async def _run(self) -> None:
         loop, tries = asyncio.get_running_loop(), 0
@@ -97,12 +101,12 @@ class DialOut:
             await self._note("line.up", member.master_url)
             address = str((connection.remote_address or ("",))[0])
             answers = LineAnswers(self._app, lambda content: send(connection, content), address)
-            self._answers = answers
+            self._connection, self._answers = connection, answers
             try:
                 await _Serving(connection, answers).run()
             finally:
                 answers.leave()
-                self._answers = None
+                self._connection = self._answers = None
 
     async def _note(self, action: str, told: str) -> None:
         """Put a change of the line on record: it is up, it was cut, or it is refused."""
