@@ -11,7 +11,7 @@ import pytest
 from quarterdeck.hosts.ssh import SshPool
 from quarterdeck.tasks.executor import Result
 from quarterdeck.tasks.ssh import SshExecution
-from quarterdeck.tasks.ssh_shell import ending_line
+from quarterdeck.tasks.ssh_ending import ending_line
 from quarterdeck.tasks.states import RunState
 from tests.sshd import SshServer, StartSshd, login, run
 from tests.tasks.ssh_factories import Received, run_on
@@ -62,6 +62,11 @@ def alive(process_id: int) -> bool:
         return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def born(process_id: int) -> str:
+    """Return when a process began, as /proc tells it."""
+    return Path(f"/proc/{process_id}/stat").read_text().rpartition(") ")[2].split()[19]
 
 
 def numbers(sink: Received) -> list[int]:
@@ -128,7 +133,7 @@ async def test_what_can_not_be_ended_is_said_to_be_there(pool: SshPool, sshd: St
     """A person may not end what belongs to another one, as after sudo."""
     with login() as person:
         victim = await asyncio.create_subprocess_exec("sleep", "300", start_new_session=True)
-        line = ending_line("0" * 32, victim.pid, 0.1)
+        line = ending_line("0" * 32, victim.pid, 0.1, start=born(victim.pid), is_trusted=True)
         async with pool.session(sshd().target(username=person.name)) as connection:
             done = await connection.run(line, encoding="utf-8")
         victim.kill()
@@ -189,4 +194,4 @@ async def test_commands_know_their_run_by_the_mark(pool: SshPool, sshd: StartSsh
 
 
 def test_ender_is_a_script_that_dash_reads(tmp_path: Path) -> None:
-    run("dash", "-n", "-c", ending_line("0" * 32, 1, 1))
+    run("dash", "-n", "-c", ending_line("0" * 32, 1, 1, start="1", is_trusted=True))

@@ -28,7 +28,9 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
     When the reader is slow, the server is told to wait, so that no more than a window is held.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_input: bool = False) -> None:
+        """``keeps_input`` leaves the command's input open, whose end then tells it of the session's end."""
+        self.keeps_input = keeps_input
         self.exit_status: int | None = None
         self.exit_signal = ""
         self.is_opening = False
@@ -117,6 +119,8 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
 
         The command's own input is empty from the start, by its line.
         """
+        if self.keeps_input:
+            return
         loop = asyncio.get_running_loop()
         self._input_end = loop.call_later(_INPUT_SECONDS, self._end_input)
 
@@ -193,6 +197,20 @@ async def start_command(pool: SshPool, target: SshTarget, command: str, receiver
         receiver.give_up()
         starting.add_done_callback(lambda _: receiver.close())
         raise
+
+
+async def answer_of(pool: SshPool, target: SshTarget, command: str, *, silence_seconds: float) -> bytes:
+    """Return what a short command prints; raises SshError."""
+    remote = RemoteCommand()
+    answer = b""
+    try:
+        await start_command(pool, target, command, remote)
+        while chunks := await remote.read(silence_seconds):
+            answer += b"".join(data for is_err, data in chunks if not is_err)
+            remote.resume()
+    finally:
+        remote.close()
+    return answer
 
 
 async def _start(pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand) -> None:

@@ -17,6 +17,11 @@ from quarterdeck.tasks.states import RunState
 
 Command = TypeVar("Command", bound=Callable[..., Any])  # Any: click calls it with its options
 _INTERRUPTED: Final = 130
+_PROOF: Final = {
+    True: "proved gone",
+    False: "some of it is still there",
+    None: "whether it is gone is unknown",
+}
 
 
 class Node(Protocol):
@@ -44,6 +49,7 @@ def _which_master(command: Command) -> Command:
 )
 @click.option("--argument", "arguments", multiple=True, metavar="NAME=VALUE", help="Of a built-in task.")
 @click.option("--timeout", type=int, help="Limit in seconds on each host.")
+@click.option("--keep", is_flag=True, help="On SSH hosts, let it go on when the master ends.")
 @click.option("--force", is_flag=True, help="Run it although the same is under way; needs --reason.")
 @click.option("--reason", default="", help="Why it is run although the same is under way.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ended run as JSON, not its output.")
@@ -59,6 +65,7 @@ def run(
     builtin: str | None,
     arguments: tuple[str, ...],
     timeout: int | None,
+    keep: bool,
     force: bool,
     reason: str,
     as_json: bool,
@@ -84,6 +91,8 @@ def run(
     }
     if timeout is not None:
         body["timeout_seconds"] = timeout
+    if keep:
+        body["options"] = {"keep_running": True}
     with _client(node, server, token_file) as client:
         ended = _see_through(client, _start(client, body), is_quiet=as_json)
     if as_json:
@@ -185,7 +194,7 @@ def run_cancel(node: Node, run_id: str, *, server: str, token_file: Path | None)
         client.cancel(run_id)
         ended = client.show(run_id, wait_seconds=30)
     for host in ended["hosts"]:
-        proof = {True: "proved gone", False: "some of it is still there"}.get(host["gone"], "")
+        proof = _PROOF[host["gone"]] if host["state"] == RunState.CANCELLED else ""
         click.echo(f"{host['name']:<24} {host['state']:<11} {proof}".rstrip())
 
 

@@ -84,9 +84,9 @@ class Dispatcher:
         self._is_stopping = True
         parts = [part for active in self._active.values() for part in active.parts if not part.is_over]
         for part in parts:
-            if part.order is not None and part.state is not RunState.QUEUED:
+            if part.goes_on_alone and part.state is not RunState.QUEUED:
                 part.leave()
-        ours = [part for part in parts if part.order is None or part.state is RunState.QUEUED]
+        ours = [part for part in parts if not part.goes_on_alone or part.state is RunState.QUEUED]
         stops = (part.stop(RunState.LOST, STOPPED, cancel_seconds=_STOP_SECONDS) for part in ours)
         await asyncio.gather(*stops)
         for part in ours:
@@ -203,12 +203,15 @@ class _ActiveRun:
                 self._over.set()
 
     def _note_part(self, part: HostRun) -> None:
-        columns: dict[str, Any] = {"state": str(part.state), "started_at": part.started_at}
+        columns: dict[str, Any] = {
+            "state": str(part.state),
+            "started_at": part.started_at,
+            "message": part.message,
+        }
         if part.is_over:
             sizes = self._around.output.sizes(self.job.run_id, part.host.name)
             columns |= {
                 "finished_at": part.finished_at,
-                "message": part.message,
                 "exit_status": part.exit_status,
                 "gone": part.gone,
                 "details": dict(part.details),

@@ -52,7 +52,7 @@ class Recovery:
         return Found(tuple(job for job in jobs if job is not None), tuple(unrecorded))
 
     def _take_up(self, session: Session, run: Run, hosts: Mapping[str, HostRecord]) -> Job | None:
-        """Return the job of what workers still have of a run; None when nothing is left of it."""
+        """Return the job of what goes on on workers and SSH hosts; None when nothing is left of a run."""
         rows = session.scalars(
             select(RunHost).where(RunHost.run_id == run.id).order_by(RunHost.position)
         ).all()
@@ -68,9 +68,10 @@ class Recovery:
     def _goes_on(self, row: RunHost, hosts: Mapping[str, HostRecord]) -> bool:
         if RunState(row.state).is_terminal:
             return False
-        if row.order is not None and row.host_id in hosts:
+        goes_on_alone = row.order is not None or row.remote is not None
+        if goes_on_alone and row.host_id in hosts:
             return True
-        if row.order is not None:
+        if goes_on_alone:
             self._lose(row, HOST_REMOVED)
         else:
             self._lose(row, NOT_BEGUN if row.state == RunState.QUEUED else RESTARTED)
@@ -97,7 +98,9 @@ def _job(
         hosts=tuple(
             JobHost(
                 host=hosts[row.host_id],
-                order=msgspec.convert(row.order, Order),
+                order=msgspec.convert(row.order, Order | None),
+                kept_mark=row.remote["mark"] if row.remote else "",
+                is_taken_up=True,
                 state=RunState(row.state),
                 started_at=row.started_at,
             )

@@ -30,7 +30,9 @@ from quarterdeck.tasks.drafts import Draft, StartRun, job_of, orders_of, store, 
 from quarterdeck.tasks.duplicates import Overlap, find_overlap
 from quarterdeck.tasks.endings import Endings, long_after_seconds
 from quarterdeck.tasks.feed import Feed
+from quarterdeck.tasks.host_run import HostRun
 from quarterdeck.tasks.jobs import Job
+from quarterdeck.tasks.kept_removal import KeptRemoval
 from quarterdeck.tasks.models import Run
 from quarterdeck.tasks.output import OutputStore
 from quarterdeck.tasks.past import Usual, usual_durations
@@ -47,6 +49,7 @@ LONGEST_WAIT_SECONDS: Final = 60.0
 LONGEST_TIMEOUT: Final = 604_800
 _LONGEST_REASON: Final = 500
 _MOST_HOSTS: Final = 10_000
+_REMOVAL_SECONDS: Final = 0.5
 
 
 class Runs:
@@ -73,6 +76,7 @@ class Runs:
         self.records = RunRecords(db)
         self._waiting = Waiting()
         recorder = Recorder(db, publish)
+        self._contacts, self._removal = ContactNotes(hosts), KeptRemoval(recorder)
         self._endings = Endings(
             db=db, history=history, toasts=toasts, recorder=recorder, waiting=self._waiting, clock=clock
         )
@@ -85,12 +89,16 @@ class Runs:
                 feed=Feed(publish, is_watched),
                 prepare=Assignments(hosts, pool, output, history).prepare,
                 on_began=self._endings.watch,
-                on_host_end=ContactNotes(hosts).note,
+                on_host_end=self._note_host_end,
                 on_ended=self._endings.ended,
             ),
             concurrency=settings.run_concurrency,
         )
         self._recovery = Recovery(db, output, clock)
+
+    def _note_host_end(self, part: HostRun) -> None:
+        self._contacts.note(part)
+        self._removal.note(part)
 
     # --- starting ---
 
@@ -270,8 +278,9 @@ class Runs:
             await self._dispatcher.take(job)
 
     async def stop(self) -> None:
-        """End what runs here within a few seconds; what runs on workers goes on and is taken up again."""
+        """End what runs here within a few seconds; what goes on elsewhere is taken up again."""
         await self._dispatcher.stop()
+        await self._removal.stop(_REMOVAL_SECONDS)
 
 
 def _faults(wanted: StartRun) -> dict[str, str]:
