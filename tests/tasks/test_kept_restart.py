@@ -61,8 +61,11 @@ def test_what_is_kept_outlives_the_stop_of_the_master(
     run = node.start(command, "web1", options=KEEP)
     wait_until(lambda: node.output(run.id, "web1") == b"first\n", "the first line")
     node.stop()
+    server.vanish()
     again = start()
     assert again.parts.runs.get_run(run.id).state is RunState.RUNNING
+    wait_until(lambda: "onnect" in again.parts.runs.list_hosts(run.id)[0].message, "the word of it")
+    server.start()
     (tmp_path / "go").touch()
     assert again.end_of(run.id).state is RunState.FAILED
     assert again.parts.runs.list_hosts(run.id)[0].exit_status == 6

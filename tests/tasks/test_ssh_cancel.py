@@ -184,6 +184,20 @@ async def test_other_commands_on_the_connection_go_on(pool: SshPool, sshd: Start
     assert staying.sink.out == b"begun\nend\n"
 
 
+async def test_cancel_does_not_wait_for_a_place_on_a_full_host(
+    pool: SshPool, sshd: StartSshd, tmp_path: Path
+) -> None:
+    server = sshd(MaxStartups="100")
+    command = f"echo begun; until [ -e {tmp_path}/go ]; do sleep 1; done"
+    running = [Running(pool, server, command) for _ in range(48)]
+    for each in running:
+        await each.begun()
+    assert pool.connections() == 6
+    assert (await running[20].cancel())[0] is True
+    (tmp_path / "go").touch()
+    await asyncio.gather(*(each.result for each in running))
+
+
 async def test_commands_know_their_run_by_the_mark(pool: SshPool, sshd: StartSshd) -> None:
     _, sink = await run_on(
         pool, sshd().target(), "echo $QUARTERDECK_RUN; cat /proc/$$/cmdline | tr '\\0' ' '"

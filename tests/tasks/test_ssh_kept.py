@@ -104,9 +104,18 @@ async def test_host_that_stays_away_makes_it_lost_and_says_so(pool: SshPool, ser
     server.vanish()
     result = await kept.result
     assert (result.state, result.exit_status) == (RunState.LOST, None)
-    assert "may still run there" in result.message
+    assert "how the command ended is not known" in result.message
     server.start()
     assert (await kept.again().cancel())[0] is True
+
+
+async def test_changed_host_key_is_not_tried_again(pool: SshPool, server: SshServer) -> None:
+    kept = await Kept(pool, server.target(), "echo $$; echo begun; exec sleep 300").begun()
+    server.vanish()
+    server.change_host_key()
+    result = await kept.result
+    os.kill(int(kept.sink.out.split()[0]), signal.SIGKILL)
+    assert (result.state, "host key" in result.message) == (RunState.LOST, True)
 
 
 async def test_same_line_sent_twice_at_once_runs_once(

@@ -178,14 +178,16 @@ class _Opening(Enum):
     REFUSED = auto()
 
 
-async def start_command(pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand) -> None:
+async def start_command(
+    pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand, *, is_urgent: bool = False
+) -> None:
     """Start a command; a dead connection or a refused session leads to another connection.
 
     Raises StartUnknown when the command may have started, another SshError when it surely did not,
     and Abandoned when the receiver was given up in time. When cancelled, a command that is not yet
     sent is never sent, and its session is closed.
     """
-    starting = asyncio.ensure_future(_start(pool, target, command, receiver))
+    starting = asyncio.ensure_future(_start(pool, target, command, receiver, is_urgent=is_urgent))
     receiver.follow(starting)
     try:
         # Shielded, because asyncssh never closes a session whose opening was torn off half-way.
@@ -200,11 +202,11 @@ async def start_command(pool: SshPool, target: SshTarget, command: str, receiver
 
 
 async def answer_of(pool: SshPool, target: SshTarget, command: str, *, silence_seconds: float) -> bytes:
-    """Return what a short command prints; raises SshError."""
+    """Return what a short command prints that must not wait for those that run; raises SshError."""
     remote = RemoteCommand()
     answer = b""
     try:
-        await start_command(pool, target, command, remote)
+        await start_command(pool, target, command, remote, is_urgent=True)
         while chunks := await remote.read(silence_seconds):
             answer += b"".join(data for is_err, data in chunks if not is_err)
             remote.resume()
@@ -213,10 +215,12 @@ async def answer_of(pool: SshPool, target: SshTarget, command: str, *, silence_s
     return answer
 
 
-async def _start(pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand) -> None:
+async def _start(
+    pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand, *, is_urgent: bool
+) -> None:
     cuts = refusals = 0
     while True:
-        lease = await pool.lease(target)
+        lease = await pool.lease(target, is_urgent=is_urgent)
         try:
             opening = await _open(lease, command, receiver, target)
         except BaseException:

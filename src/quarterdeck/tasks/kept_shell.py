@@ -46,8 +46,8 @@ find_folder() {
 make_folder() {
     for b in "$s/quarterdeck" "/var/tmp/quarterdeck-$u" "/tmp/quarterdeck-$u"; do
         [ "$b" != /quarterdeck ] || continue
-        (umask 077; mkdir -p "$b") 2>/dev/null
-        [ -d "$b" ] && [ ! -L "$b" ] && [ -O "$b" ] && chmod 700 "$b" 2>/dev/null || continue
+        [ -d "$b" ] || (umask 077; mkdir -p "$b") 2>/dev/null
+        [ -d "$b" ] && [ ! -L "$b" ] && [ -O "$b" ] || continue
         if mkdir -m 700 "$b/$m" 2>/dev/null; then
             if mkfifo -m 600 "$b/$m/alive" "$b/$m/to-out" "$b/$m/to-err" 2>/dev/null; then
                 d=$b/$m made=1

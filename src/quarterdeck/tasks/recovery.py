@@ -70,6 +70,7 @@ class Recovery:
             return False
         goes_on_alone = row.order is not None or row.remote is not None
         if goes_on_alone and row.host_id in hosts:
+            row.message = ""  # what was said of it while it ran, such as that its host is away
             return True
         if goes_on_alone:
             self._lose(row, HOST_REMOVED)

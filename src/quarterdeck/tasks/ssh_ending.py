@@ -12,8 +12,9 @@ from quarterdeck.tasks.ssh_shell import shell_line
 # A process is of the run when it carries the mark, is in the run's group, descends from one that is, or
 # was seen to be before its parent died. The group counts only when its leader began at `start` or a
 # member carries the mark: its number may belong to somebody else by now. What may not be signalled, as
-# after sudo (whose child has a session of its own, no mark, and root for its owner), is left to
-# `sudo -n`. A process that only waits to be collected by its parent (Z) is gone.
+# after sudo (whose child has no mark, root for its owner, and perhaps a session of its own), is left to
+# `sudo -n`; whether that is allowed is tried once, because each refusal stands in a log and may be mailed.
+# A process that only waits to be collected by its parent (Z) is gone.
 #
 # Only numbers of processes are given to `kill`, never a group's after a signal: the `kill` of procps, which
 # sudo runs, reads `-TERM -1234` as "everything" (-1).
@@ -60,6 +61,18 @@ look() {
     esac
 }
 numbers() { for each in $known; do echo "${each%%:*}"; done; }
+by_sudo() {
+    if [ -z "$way" ]; then
+        way=none
+        if command -v sudo; then
+            if sudo -n kill -0 "$$"; then way=kill; elif sudo -n sh -c :; then way=shell; fi
+        fi
+    fi
+    case $way in
+    kill) sudo -n kill "-$1" $left ;;
+    shell) sudo -n sh -c "kill -$1 $left" ;;
+    esac
+}
 strike() {
     kill "-$1" $(numbers)
     look
@@ -67,11 +80,11 @@ strike() {
     for each in $(numbers); do
         case $(kill -0 "$each" 2>&1) in *[Pp]ermi*) left="$left $each" ;; esac
     done
-    if [ -n "$left" ] && command -v sudo; then sudo -n kill "-$1" $left || sudo -n sh -c "kill -$1 $left"; fi
+    if [ -n "$left" ]; then by_sudo "$1"; fi
 } >/dev/null 2>&1 </dev/null
 pause() { sleep 0.1 2>/dev/null || { sleep 1; rounds=$((rounds - 9)); }; }
 end_all() {
-    known=
+    known= way=
     look
     strike TERM
     rounds=$tries

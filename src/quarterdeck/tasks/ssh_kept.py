@@ -37,6 +37,7 @@ _NOT_RUN: Final = {
     "full": (RunState.FAILED, "{name} has no room for output in {folder}; the command did not run."),
     "unclear": (RunState.LOST, "{name} has no sign in {folder} of whether the command began."),
 }
+_HOPELESS: Final = (Reason.HOST_KEY_CHANGED, Reason.HOST_KEY_UNCONFIRMED, Reason.KEY_UNREADABLE)
 _NOT_SENT: Final = Result(None, RunState.CANCELLED, "Cancelled before the command was sent.")
 
 
@@ -87,19 +88,16 @@ class KeptExecution:
                 return outcome
             if self._is_told_now:
                 patience.renew()
-            if patience.is_over:
+            if patience.is_over or outcome.reason in _HOPELESS:
                 return self._lost(outcome)
-            await self._tell(
-                sink, f"{outcome.message.rstrip('.')}. Trying again; the command goes on without."
-            )
+            await self._tell(sink, self._away_message(outcome))
             if await self._pause(patience.next_pause()):
                 return self._cancelled_result(None)
 
     async def cancel(self) -> bool | None:
         """End the command and all it started, or see to it that it never starts."""
         self._is_cancelling = True
-        was_unsent = self._remote.give_up()
-        if was_unsent and not (self._is_told or self._may_start_late):
+        if not (self._is_told or self._may_start_late) and self._remote.give_up():
             self._gone = True
         else:
             self._gone = await self._end_there()
@@ -147,9 +145,10 @@ class KeptExecution:
         self._is_told_now = False
         try:
             await start_command(self._pool, self._target, self._line(word), remote)
-        except StartUnknown:
+        except StartUnknown as error:
             self._may_start_late = True  # the line may lie on the host and begin when nobody expects it
-            raise
+            text = f"The connection to {self._target.name} was cut while the command was being started."
+            raise SshError(error.reason, text) from error
         try:
             hearing = Hearing(word)
             await self._listen(sink, remote, hearing)
@@ -249,13 +248,14 @@ class KeptExecution:
             return Result(exit_status, RunState.LOST, text)
         return Result(exit_status, RunState.CANCELLED, "Cancelled.")
 
+    def _away_message(self, error: SshError) -> str:
+        if self._is_told or self._was_begun:
+            return f"{error.message} Connecting again; the command goes on there meanwhile."
+        return f"{error.message} Connecting again, to see whether it has begun."
+
     def _lost(self, error: SshError) -> Result:
-        minutes = self._patience_seconds / 60
-        text = (
-            f"{self._target.name} was out of reach for {minutes:.0f} min ({error.message.rstrip('.')}). "
-            "The command may still run there, and its output is kept there for some days."
-        )
-        return Result(None, RunState.LOST, text)
+        text = f"{error.message} It was not reached again in time, so how the command ended is not known. "
+        return Result(None, RunState.LOST, f"{text}Its output stays on {self._target.name} for some days.")
 
     async def _pause(self, seconds: float) -> bool:
         """Wait; returns whether it was cancelled meanwhile."""
