@@ -1,6 +1,7 @@
 """A command on an SSH host, as bytes that come in and the way it ends."""
 
 import asyncio
+import logging
 import random
 from collections import deque
 from enum import Enum, auto
@@ -11,6 +12,8 @@ import asyncssh
 from quarterdeck.hosts.ssh import Lease, SshPool
 from quarterdeck.hosts.ssh_errors import Reason, SshError, StartUnknown
 from quarterdeck.hosts.ssh_target import SshTarget
+
+logger = logging.getLogger(__name__)
 
 HIGH_WATER_BYTES: Final = 256 * 1024
 _REFUSALS: Final = 12
@@ -197,8 +200,15 @@ async def start_command(
         if starting.cancelled() and task and not task.cancelling():
             raise Abandoned from None
         receiver.give_up()
-        starting.add_done_callback(lambda _: receiver.close())
+        starting.add_done_callback(lambda ended: _let_go(ended, receiver))
         raise
+
+
+def _let_go(starting: "asyncio.Future[None]", receiver: RemoteCommand) -> None:
+    """Close what was started although nobody waits any more, and take note of what kept it from that."""
+    if not starting.cancelled() and (error := starting.exception()):
+        logger.debug("a command that was given up did not start: %s", error)
+    receiver.close()
 
 
 async def answer_of(pool: SshPool, target: SshTarget, command: str, *, silence_seconds: float) -> bytes:
