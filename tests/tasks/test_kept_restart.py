@@ -92,6 +92,16 @@ def test_where_it_lies_is_stored_before_anything_is_sent(node: Node, server: Ssh
     assert remote_of(node, node.run("true", options=KEEP).id) is None
 
 
+def test_first_contact_can_be_a_kept_command(node: Node, server: SshServer) -> None:
+    server.stop()
+    secrets = {"private_key": server.keys.good}
+    draft = HostDraft("web1", HostKind.SSH, "127.0.0.1", server.port, "root", secrets=secrets)
+    node.parts.hosts.add_host(ADA, draft, confirm_key=False)
+    server.start()
+    run = node.run("echo first", "web1", options=KEEP)
+    assert (run.state, node.output(run.id, "web1")) == (RunState.SUCCEEDED, b"first\n")
+
+
 def test_cut_connection_is_told_while_the_run_goes_on(node: Node, server: SshServer, tmp_path: Path) -> None:
     with_host(node, server)
     run = node.start(f"echo a; until [ -e {tmp_path}/go ]; do sleep 0.05; done", "web1", options=KEEP)
