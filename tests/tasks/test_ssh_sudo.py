@@ -106,3 +106,21 @@ async def test_what_may_not_be_ended_is_said_to_be_there(
         process.kill()
     assert gone is False
     assert left
+
+
+async def test_sudo_is_given_numbers_of_processes_and_never_of_groups(
+    pool: SshPool, sshd: StartSshd, person: Login, state: Path, allow: Callable[[str], None]
+) -> None:
+    """The kill of procps takes `-TERM -1234` for a signal to everything."""
+    allow("ALL")
+    (state / "asked").touch(0o666)
+    (state / "asked").chmod(0o666)
+    recording = state / "sudo"
+    recording.write_text(f'#!/bin/sh\necho "$*" >>{state}/asked\nexec {shutil.which("sudo")} "$@"\n')
+    recording.chmod(0o755)
+    server = sshd(SetEnv=f"PATH={state}:/usr/sbin:/usr/bin:/bin")
+    target = server.target(username=person.name)
+    assert (await cancelled(KINDS["plain"](pool, target, f"sudo -n sh -c '{STUBBORN}'")))[0] is True
+    kills = [line.split()[1:] for line in (state / "asked").read_text().splitlines() if " kill " in line]
+    assert sorted({words[1] for words in kills if words[1] != "-0"}, reverse=True) == ["-TERM", "-KILL"]
+    assert all(word.isdecimal() for words in kills for word in words[2:])
