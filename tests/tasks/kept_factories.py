@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from quarterdeck.hosts.drafts import HostDraft
+from quarterdeck.hosts.models import HostKind
 from quarterdeck.hosts.ssh import SshPool, SshTarget
 from quarterdeck.tasks.executor import Result
 from quarterdeck.tasks.ssh_kept import KeptExecution
 from tests.sshd import SshServer, StartSshd
+from tests.tasks.conftest import ADA, Node
 from tests.tasks.ssh_factories import Received
 
 
@@ -60,3 +63,12 @@ async def until(condition: Callable[[], object], seconds: float = 30) -> None:
 def keeping_sshd(sshd: StartSshd, state: Path, **options: str) -> SshServer:
     """Start a server whose people keep the output of their commands below a folder of the test."""
     return sshd(SetEnv=f"HOME=/nonexistent XDG_STATE_HOME={state}", **options)
+
+
+def add_host(node: Node, port: int, host_key: str, private_key: str) -> None:
+    """Put the host web1 into the list, with its key pinned."""
+    draft = HostDraft(
+        "web1", HostKind.SSH, "127.0.0.1", port, "root",
+        host_key=host_key, secrets={"private_key": private_key},
+    )  # fmt: skip
+    node.parts.hosts.import_hosts(ADA, [draft])

@@ -10,26 +10,16 @@ import pytest
 from sqlalchemy import update
 
 from quarterdeck.history.query import HistoryQuery
-from quarterdeck.hosts.drafts import HostDraft
-from quarterdeck.hosts.models import HostKind
 from quarterdeck.tasks.models import RunHost
 from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.records import RunHostRecord
 from quarterdeck.tasks.states import RunState
 from tests.deck import wait_until
 from tests.sshd import StartSshd
-from tests.tasks.conftest import ADA, OSKAR, Browser, Node, StartNode
-from tests.tasks.kept_factories import keeping_sshd
+from tests.tasks.conftest import OSKAR, Browser, Node, StartNode
+from tests.tasks.kept_factories import add_host, keeping_sshd
 
 BOTH = pytest.mark.parametrize("is_kept", [False, True], ids=["plain", "kept"])
-
-
-def add_host(node: Node, port: int, host_key: str, private_key: str) -> None:
-    draft = HostDraft(
-        "web1", HostKind.SSH, "127.0.0.1", port, "root",
-        host_key=host_key, secrets={"private_key": private_key},
-    )  # fmt: skip
-    node.parts.hosts.import_hosts(ADA, [draft])
 
 
 def cancelled(node: Node, run_id: str) -> RunHostRecord:

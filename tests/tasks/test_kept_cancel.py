@@ -11,7 +11,7 @@ from quarterdeck.tasks.kept_shell import Visit
 from quarterdeck.tasks.states import RunState
 from tests.sshd import SshServer, StartSshd
 from tests.tasks.kept_factories import Kept, keeping_sshd, until
-from tests.tasks.test_ssh_cancel import COMMANDS, alive, numbers
+from tests.tasks.ssh_factories import COMMANDS, alive, numbers
 
 
 @pytest.fixture

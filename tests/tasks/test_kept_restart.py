@@ -20,8 +20,8 @@ from quarterdeck.tasks.states import RunState
 from tests.deck import wait_until
 from tests.sshd import SshServer, StartSshd
 from tests.tasks.conftest import ADA, OSKAR, Node, StartNode, start_node
-from tests.tasks.kept_factories import keeping_sshd
-from tests.tasks.test_ssh_cancel import alive
+from tests.tasks.kept_factories import add_host, keeping_sshd
+from tests.tasks.ssh_factories import alive
 
 KEEP = RunOptions(keep_running=True)
 
@@ -29,14 +29,6 @@ KEEP = RunOptions(keep_running=True)
 @pytest.fixture
 def server(sshd: StartSshd, tmp_path: Path) -> SshServer:
     return keeping_sshd(sshd, tmp_path / "state")
-
-
-def add_host(node: Node, port: int, host_key: str, private_key: str) -> None:
-    draft = HostDraft(
-        "web1", HostKind.SSH, "127.0.0.1", port, "root",
-        host_key=host_key, secrets={"private_key": private_key},
-    )  # fmt: skip
-    node.parts.hosts.import_hosts(ADA, [draft])
 
 
 def with_host(node: Node, server: SshServer) -> Node:

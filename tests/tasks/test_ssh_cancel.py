@@ -5,7 +5,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from quarterdeck.hosts.ssh import SshPool
@@ -14,7 +13,7 @@ from quarterdeck.tasks.ssh import SshExecution
 from quarterdeck.tasks.ssh_ending import ending_line
 from quarterdeck.tasks.states import RunState
 from tests.sshd import SshServer, StartSshd, login, run
-from tests.tasks.ssh_factories import Received, run_on
+from tests.tasks.ssh_factories import COMMANDS, Received, alive, numbers, run_on
 
 
 @pytest.fixture
@@ -57,34 +56,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def alive(process_id: int) -> bool:
-    try:
-        return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def born(process_id: int) -> str:
     """Return when a process began, as /proc tells it."""
     return Path(f"/proc/{process_id}/stat").read_text().rpartition(") ")[2].split()[19]
-
-
-def numbers(sink: Received) -> list[int]:
-    return [int(word) for word in sink.out.split() if word.isdigit()]
-
-
-COMMANDS = {
-    "plain": "echo begun; sleep 300",
-    "ignores TERM": "trap '' TERM; echo $$ begun; while :; do sleep 1; done",
-    "children": "sleep 300 & echo $!; sleep 301 & echo $!; echo begun; wait",
-    "stubborn children": "(trap '' TERM; sleep 300) & echo $!; echo begun; wait",
-    "pipeline": "yes | while read line; do sleep 1; done & echo $! begun; wait",
-    "child in a session of its own": (
-        "setsid sh -c 'echo $$; trap \"\" TERM; echo begun; sleep 300 & wait; wait' & wait"
-    ),
-    "leader has ended": "sleep 300 & echo $! begun",
-    "much output": "echo begun; yes",
-}
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
