@@ -1,5 +1,6 @@
 """What a restart finds: runs that were under way when the master ended."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from quarterdeck.tasks.states import RunState, overall
 RESTARTED: Final = "The master was restarted while it ran; whether it ended there is not known."
 NOT_BEGUN: Final = "The master was restarted before it began; it did not run."
 HOST_REMOVED: Final = "The host was removed while it ran."
+_MARK: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Recovery:
     def _goes_on(self, row: RunHost, hosts: Mapping[str, HostRecord]) -> bool:
         if RunState(row.state).is_terminal:
             return False
-        goes_on_alone = row.order is not None or row.remote is not None
+        goes_on_alone = row.order is not None or bool(_mark_of(row))
         if goes_on_alone and row.host_id in hosts:
             row.message = ""  # what was said of it while it ran, such as that its host is away
             return True
@@ -87,6 +89,12 @@ class Recovery:
         row.state, row.message, row.finished_at = str(RunState.LOST), message, self._clock.now()
 
 
+def _mark_of(row: RunHost) -> str:
+    """Return by what a host knows a kept command; empty for all others."""
+    mark = str((row.remote or {}).get("mark", ""))
+    return mark if _MARK.match(mark) else ""
+
+
 def _job(
     run: Run, rows: Sequence[RunHost], going_on: Sequence[RunHost], hosts: Mapping[str, HostRecord]
 ) -> Job:
@@ -100,7 +108,7 @@ def _job(
             JobHost(
                 host=hosts[row.host_id],
                 order=msgspec.convert(row.order, Order | None),
-                kept_mark=row.remote["mark"] if row.remote else "",
+                kept_mark=_mark_of(row),
                 is_taken_up=True,
                 state=RunState(row.state),
                 started_at=row.started_at,
