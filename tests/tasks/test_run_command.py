@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.deck import BIN, Deck, running_deck, wait_until
+from tests.sshd import StartSshd
+from tests.tasks.kept_factories import keeping_sshd
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +120,23 @@ def test_another_master_is_named_with_a_token_of_its_own(deck: Deck, tmp_path: P
         "run", "--server", deck.url, "--token-file", str(token), "--host", "master", "--", "echo far"
     )
     assert done.stdout == "far\n"
+
+
+def test_keep_lets_a_command_go_on_over_a_kill_of_the_master(
+    sshd: StartSshd, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    server = keeping_sshd(sshd, tmp_path / "state")
+    with running_deck(tmp_path_factory.mktemp("deck") / "home") as deck:
+        deck.add_ssh_host(server, "web1")
+        command = f"echo one; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo two; exit 4"
+        arguments = ["run", "--host", "web1", "--keep", "--", command]
+        client = subprocess.Popen([BIN / "quarterdeck", *arguments], env=deck.environment)
+        wait_until(lambda: '"running"' in deck.api("GET", "/api/v1/runs").text, "the run to begin")
+        deck.kill()
+        client.wait(30)
+        (tmp_path / "go").touch()
+        deck.start()
+        (run,) = deck.api("GET", "/api/v1/runs").json()["runs"]
+        ended = deck.api("GET", f"/api/v1/runs/{run['id']}?wait=30").json()
+        assert (ended["options"], ended["hosts"][0]["exit_status"]) == ({"keep_running": True}, 4)
+        assert deck.api("GET", f"/api/v1/runs/{run['id']}/output").text == "one\ntwo\n"

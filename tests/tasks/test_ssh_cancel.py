@@ -5,16 +5,15 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from quarterdeck.hosts.ssh import SshPool
 from quarterdeck.tasks.executor import Result
 from quarterdeck.tasks.ssh import SshExecution
-from quarterdeck.tasks.ssh_shell import ending_line
+from quarterdeck.tasks.ssh_ending import ending_line
 from quarterdeck.tasks.states import RunState
 from tests.sshd import SshServer, StartSshd, login, run
-from tests.tasks.ssh_factories import Received, run_on
+from tests.tasks.ssh_factories import COMMANDS, Received, alive, numbers, run_on
 
 
 @pytest.fixture
@@ -57,29 +56,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def alive(process_id: int) -> bool:
-    try:
-        return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def numbers(sink: Received) -> list[int]:
-    return [int(word) for word in sink.out.split() if word.isdigit()]
-
-
-COMMANDS = {
-    "plain": "echo begun; sleep 300",
-    "ignores TERM": "trap '' TERM; echo $$ begun; while :; do sleep 1; done",
-    "children": "sleep 300 & echo $!; sleep 301 & echo $!; echo begun; wait",
-    "stubborn children": "(trap '' TERM; sleep 300) & echo $!; echo begun; wait",
-    "pipeline": "yes | while read line; do sleep 1; done & echo $! begun; wait",
-    "child in a session of its own": (
-        "setsid sh -c 'echo $$; trap \"\" TERM; echo begun; sleep 300 & wait; wait' & wait"
-    ),
-    "leader has ended": "sleep 300 & echo $! begun",
-    "much output": "echo begun; yes",
-}
+def born(process_id: int) -> str:
+    """Return when a process began, as /proc tells it."""
+    return Path(f"/proc/{process_id}/stat").read_text().rpartition(") ")[2].split()[19]
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
@@ -128,7 +107,7 @@ async def test_what_can_not_be_ended_is_said_to_be_there(pool: SshPool, sshd: St
     """A person may not end what belongs to another one, as after sudo."""
     with login() as person:
         victim = await asyncio.create_subprocess_exec("sleep", "300", start_new_session=True)
-        line = ending_line("0" * 32, victim.pid, 0.1)
+        line = ending_line("0" * 32, victim.pid, 0.1, start=born(victim.pid), is_trusted=True)
         async with pool.session(sshd().target(username=person.name)) as connection:
             done = await connection.run(line, encoding="utf-8")
         victim.kill()
@@ -179,6 +158,20 @@ async def test_other_commands_on_the_connection_go_on(pool: SshPool, sshd: Start
     assert staying.sink.out == b"begun\nend\n"
 
 
+async def test_cancel_does_not_wait_for_a_place_on_a_full_host(
+    pool: SshPool, sshd: StartSshd, tmp_path: Path
+) -> None:
+    server = sshd(MaxStartups="100")
+    command = f"echo begun; until [ -e {tmp_path}/go ]; do sleep 1; done"
+    running = [Running(pool, server, command) for _ in range(48)]
+    for each in running:
+        await each.begun()
+    assert pool.connections() == 6
+    assert (await running[20].cancel())[0] is True
+    (tmp_path / "go").touch()
+    await asyncio.gather(*(each.result for each in running))
+
+
 async def test_commands_know_their_run_by_the_mark(pool: SshPool, sshd: StartSshd) -> None:
     _, sink = await run_on(
         pool, sshd().target(), "echo $QUARTERDECK_RUN; cat /proc/$$/cmdline | tr '\\0' ' '"
@@ -189,4 +182,4 @@ async def test_commands_know_their_run_by_the_mark(pool: SshPool, sshd: StartSsh
 
 
 def test_ender_is_a_script_that_dash_reads(tmp_path: Path) -> None:
-    run("dash", "-n", "-c", ending_line("0" * 32, 1, 1))
+    run("dash", "-n", "-c", ending_line("0" * 32, 1, 1, start="1", is_trusted=True))

@@ -11,8 +11,8 @@ import pytest
 from quarterdeck.core.errors import Invalid
 from quarterdeck.hosts.ssh import Reason, SshError, SshPool, SshTarget
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.ssh import LONGEST_LINE_BYTES, SshExecution
-from quarterdeck.tasks.ssh_shell import Marker
+from quarterdeck.tasks.ssh import SshExecution
+from quarterdeck.tasks.ssh_shell import LONGEST_LINE_BYTES, Marker
 from quarterdeck.tasks.states import RunState
 from tests.sshd import StartSshd, login, open_folder
 from tests.tasks.ssh_factories import Received, run_on
@@ -234,11 +234,11 @@ async def test_long_command_of_quotes_arrives(pool: SshPool, sshd: StartSshd) ->
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_mark_is_found_in_chunks_of_any_size(size: int) -> None:
-    text = b"noise m1 x" + b"m1 12345\n" + b"m1 99\nerr"
+    text = b"noise m1 x" + b"m1 12345 678\n" + b"m1 99 1\nerr"
     marker = Marker("m1")
     passed = b"".join(marker.feed(text[at : at + size]) for at in range(0, len(text), size))
-    assert passed + marker.rest() == b"noise m1 xm1 99\nerr"
-    assert marker.group == 12345
+    assert passed + marker.rest() == b"noise m1 xm1 99 1\nerr"
+    assert (marker.group, marker.start) == (12345, "678")
 
 
 async def appears(condition: object, seconds: float = 10) -> None:

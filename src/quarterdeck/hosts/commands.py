@@ -45,6 +45,7 @@ def base() -> None:
 @click.option("--jump", default="", help="SSH host of the list to connect over.")
 @click.option("--key-file", type=click.File(), help="Private key.")
 @click.option("--passphrase-file", type=click.File(), help="Passphrase of the private key.")
+@click.option("--certificate-file", type=click.File(), help="OpenSSH certificate of the private key.")
 @click.option("--password-file", type=click.File(), help="Password of the account.")
 @click.option("--token-file", type=click.File(), help="Bearer that the worker accepts.")
 @click.option("--agent", "use_agent", is_flag=True, help="Offer the keys of the master's SSH agent.")
@@ -270,6 +271,7 @@ def _draft(values: dict[str, Any]) -> HostDraft:  # Any: what click read
     files = {
         "private_key": "key_file",
         "passphrase": "passphrase_file",
+        "certificate": "certificate_file",
         "password": "password_file",
         "token": "token_file",
     }

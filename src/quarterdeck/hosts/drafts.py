@@ -5,15 +5,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from quarterdeck.core.errors import Invalid
-from quarterdeck.hosts import addresses, keys
+from quarterdeck.hosts import addresses, certificates, keys
 from quarterdeck.hosts.models import LINE, SECRETS, SSH_PORT, WORKER_PORT, HostKind
 
 T = TypeVar("T")
 
 MAX_TAGS: Final = 20
-_LONGEST: Final = {"private_key": 32_768, "passphrase": 1_024, "password": 1_024, "token": 1_024}
+_LONGEST: Final = {
+    "private_key": 32_768,
+    "passphrase": 1_024,
+    "certificate": 16_384,
+    "password": 1_024,
+    "token": 1_024,
+}
 _FITTING: Final = {
-    HostKind.SSH: frozenset({"private_key", "passphrase", "password"}),
+    HostKind.SSH: frozenset({"private_key", "passphrase", "certificate", "password"}),
     HostKind.WORKER: frozenset({"token"}),
     HostKind.MASTER: frozenset[str](),
 }
@@ -128,17 +134,31 @@ def _check_login(draft: HostDraft, faults: _Faults) -> HostDraft:
 def _check_secrets(draft: HostDraft, faults: _Faults) -> HostDraft:
     given = {name: text for name, text in draft.secrets.items() if text}
     for name, text in given.items():
-        if name not in _FITTING[draft.kind]:
-            faults.fields[name] = f"A host of kind {draft.kind} has no such secret."
-        elif len(text) > _LONGEST[name]:
-            faults.fields[name] = f"This is longer than the {_LONGEST[name]:,} characters that fit."
-        elif name == "token" and not (text.isascii() and text.isprintable() and " " not in text):
-            faults.fields[name] = "A token has printable ASCII characters and no spaces."
-    if "private_key" in given and "private_key" not in faults.fields:
-        fault = keys.private_key_fault(given["private_key"], given.get("passphrase", ""))
-        if fault:
-            faults.fields[fault.field] = fault.message
+        if fault := _secret_fault(draft.kind, name, text):
+            faults.fields[name] = fault
+    _check_key(given, faults)
     unknown = draft.forget - set(SECRETS)
     if unknown:
         faults.fields["forget"] = f"Nothing of this name is stored: {', '.join(sorted(unknown))}."
     return replace(draft, secrets=given)
+
+
+def _secret_fault(kind: HostKind, name: str, text: str) -> str:
+    if name not in _FITTING[kind]:
+        return f"A host of kind {kind} has no such secret."
+    if len(text) > _LONGEST[name]:
+        return f"This is longer than the {_LONGEST[name]:,} characters that fit."
+    if name == "token" and not (text.isascii() and text.isprintable() and " " not in text):
+        return "A token has printable ASCII characters and no spaces."
+    return ""
+
+
+def _check_key(given: Mapping[str, str], faults: _Faults) -> None:
+    """Check that a key can be read, and that a certificate is one of it."""
+    key, passphrase = given.get("private_key", ""), given.get("passphrase", "")
+    if key and "private_key" not in faults.fields and (fault := keys.private_key_fault(key, passphrase)):
+        faults.fields[fault.field] = fault.message
+    if "certificate" not in given or {"private_key", "passphrase", "certificate"} & set(faults.fields):
+        return
+    if problem := certificates.certificate_problem(given["certificate"], key, passphrase):
+        faults.fields["certificate"] = problem

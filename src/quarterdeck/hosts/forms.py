@@ -36,6 +36,7 @@ class HostBody(Form):
     use_agent: bool = False
     private_key: str = Field(default="", repr=False)
     passphrase: str = Field(default="", repr=False)
+    certificate: str = ""
     password: str = Field(default="", repr=False)
     token: str = Field(default="", repr=False)
 
@@ -76,6 +77,7 @@ class HostPatch(Form):
     use_agent: bool | None = None
     private_key: str | None = Field(default=None, repr=False)
     passphrase: str | None = Field(default=None, repr=False)
+    certificate: str | None = None
     password: str | None = Field(default=None, repr=False)
     token: str | None = Field(default=None, repr=False)
     forget: list[str] = Field(default_factory=list, max_length=8)
@@ -127,6 +129,7 @@ class HostForm(Form):
     use_agent: bool = False
     private_key: str = Field(default="", repr=False)
     passphrase: str = Field(default="", repr=False)
+    certificate: str = ""
     password: str = Field(default="", repr=False)
     token: str = Field(default="", repr=False)
     forget: tuple[str, ...] = ()

@@ -62,6 +62,8 @@ class Host(Base):
     use_agent: Mapped[bool] = mapped_column(default=False)
     private_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     passphrase: Mapped[bytes | None] = mapped_column(LargeBinary)
+    certificate: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Of the private key, signed by an authority; no secret, but kept and forgotten as those are."""
     password: Mapped[bytes | None] = mapped_column(LargeBinary)
     token: Mapped[bytes | None] = mapped_column(LargeBinary)
     token_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
@@ -151,7 +153,7 @@ class HostRecord:
     jump: str
     use_agent: bool
     stored: frozenset[str]
-    """The names of the secrets that are kept for it: private_key, passphrase, password, token."""
+    """Which secrets are kept for it: private_key, passphrase, certificate, password, token."""
     joined: bool
     pin_first: bool
     created_at: datetime
@@ -220,7 +222,7 @@ class BaseRecord:
     created_at: datetime
 
 
-SECRETS: Final = ("private_key", "passphrase", "password", "token")
+SECRETS: Final = ("private_key", "passphrase", "certificate", "password", "token")
 
 
 def base_record(base: ApiBase) -> BaseRecord:

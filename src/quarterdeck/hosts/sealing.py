@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.vault import Vault
-from quarterdeck.hosts import keys
+from quarterdeck.hosts import certificates, keys
 from quarterdeck.hosts.models import Host, HostKind
 
 
@@ -16,14 +16,15 @@ def unsealed(vault: Vault, host_id: str, name: str, sealed: bytes | None) -> str
 def store(vault: Vault, host: Host, given: Mapping[str, str], forget: frozenset[str]) -> list[str]:
     """Seal what is given anew, drop what is to be forgotten, keep the rest; return the names that changed.
 
-    A new private key without a passphrase drops the old key's; a new passphrase alone must open the
-    key that is kept. An SSH host that is left with neither key nor password signs in by the agent.
+    A new private key without a passphrase drops the old key's, and so it is with its certificate; a new
+    passphrase or certificate alone must fit the key that is kept. An SSH host that is left with neither
+    key nor password signs in by the agent.
     """
     changed = []
     if "private_key" in given:
-        forget |= {"passphrase"}
-    elif given.get("passphrase"):
-        _check_passphrase(vault, host, given["passphrase"])
+        forget |= {"passphrase", "certificate"}
+    else:
+        _check_alone(vault, host, given)
     for name in forget - set(given):
         if getattr(host, name) is not None:
             setattr(host, name, None)
@@ -36,12 +37,22 @@ def store(vault: Vault, host: Host, given: Mapping[str, str], forget: frozenset[
     return sorted(changed)
 
 
-def _check_passphrase(vault: Vault, host: Host, passphrase: str) -> None:
+def _check_alone(vault: Vault, host: Host, given: Mapping[str, str]) -> None:
+    """Raise Invalid when a passphrase or certificate is given that the kept key does not fit."""
+    named = [name for name in ("passphrase", "certificate") if given.get(name)]
+    if not named:
+        return
     key = unsealed(vault, host.id, "private_key", host.private_key)
     if not key:
-        raise Invalid({"passphrase": "There is no private key that this passphrase could open."})
-    if fault := keys.private_key_fault(key, passphrase):
+        raise Invalid({name: f"There is no private key that this {name} could belong to." for name in named})
+    kept = unsealed(vault, host.id, "passphrase", host.passphrase)
+    passphrase = given.get("passphrase") or kept
+    if "passphrase" in named and (fault := keys.private_key_fault(key, passphrase)):
         raise Invalid({"passphrase": fault.message})
+    if "certificate" in named and (
+        problem := certificates.certificate_problem(given["certificate"], key, passphrase)
+    ):
+        raise Invalid({"certificate": problem})
 
 
 def _purpose(host_id: str, name: str) -> str:

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 SESSIONS_A_CONNECTION: Final = 8  # sshd's MaxSessions is 10 by default; two stay free for cancelling
+_SPARE_SESSIONS: Final = 2
 CONNECTIONS_A_HOST: Final = 6
 HANDSHAKES_A_HOST: Final = 5
 HANDSHAKES_IN_ALL: Final = 50
@@ -77,6 +78,13 @@ class _Host:
         """Return the fullest connection that has a place left, so that the others can become idle."""
         free = [line for line in self.lines if line.sessions < self.cap]
         return max(free, key=lambda line: line.sessions) if free else None
+
+    def spare_line(self) -> _Line | None:
+        """Return a connection for what can't wait, when all are full and no more may be opened."""
+        if self.cap < SESSIONS_A_CONNECTION or len(self.lines) < self.most_lines:
+            return None
+        line = min(self.lines, key=lambda line: line.sessions)
+        return line if line.sessions < self.cap + _SPARE_SESSIONS else None
 
     def wants_line(self) -> bool:
         opening = len(self.openings)
@@ -177,13 +185,16 @@ class SshPool:
         finally:
             lease.end()
 
-    async def lease(self, target: SshTarget) -> Lease:
-        """Wait for a place for one session; raises SshError, or Invalid for a name nobody may connect to."""
+    async def lease(self, target: SshTarget, *, is_urgent: bool = False) -> Lease:
+        """Wait for a place for one session; raises SshError, or Invalid for a name nobody may connect to.
+
+        What ends a command is urgent: it does not wait for the end of the others that run there.
+        """
         host = self._hosts.get(target)
         if host is None:
             check_target(target)
             host = self._hosts[target] = _Host(target)
-        line = host.free_line()
+        line = host.free_line() or (host.spare_line() if is_urgent else None)
         if line is None:
             line = await self._wait_for_line(host)
         else:

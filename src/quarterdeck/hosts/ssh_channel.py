@@ -1,6 +1,7 @@
 """A command on an SSH host, as bytes that come in and the way it ends."""
 
 import asyncio
+import logging
 import random
 from collections import deque
 from enum import Enum, auto
@@ -11,6 +12,8 @@ import asyncssh
 from quarterdeck.hosts.ssh import Lease, SshPool
 from quarterdeck.hosts.ssh_errors import Reason, SshError, StartUnknown
 from quarterdeck.hosts.ssh_target import SshTarget
+
+logger = logging.getLogger(__name__)
 
 HIGH_WATER_BYTES: Final = 256 * 1024
 _REFUSALS: Final = 12
@@ -28,7 +31,9 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
     When the reader is slow, the server is told to wait, so that no more than a window is held.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_input: bool = False) -> None:
+        """``keeps_input`` leaves the command's input open, whose end then tells it of the session's end."""
+        self.keeps_input = keeps_input
         self.exit_status: int | None = None
         self.exit_signal = ""
         self.is_opening = False
@@ -117,6 +122,8 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
 
         The command's own input is empty from the start, by its line.
         """
+        if self.keeps_input:
+            return
         loop = asyncio.get_running_loop()
         self._input_end = loop.call_later(_INPUT_SECONDS, self._end_input)
 
@@ -174,14 +181,16 @@ class _Opening(Enum):
     REFUSED = auto()
 
 
-async def start_command(pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand) -> None:
+async def start_command(
+    pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand, *, is_urgent: bool = False
+) -> None:
     """Start a command; a dead connection or a refused session leads to another connection.
 
     Raises StartUnknown when the command may have started, another SshError when it surely did not,
     and Abandoned when the receiver was given up in time. When cancelled, a command that is not yet
     sent is never sent, and its session is closed.
     """
-    starting = asyncio.ensure_future(_start(pool, target, command, receiver))
+    starting = asyncio.ensure_future(_start(pool, target, command, receiver, is_urgent=is_urgent))
     receiver.follow(starting)
     try:
         # Shielded, because asyncssh never closes a session whose opening was torn off half-way.
@@ -191,14 +200,37 @@ async def start_command(pool: SshPool, target: SshTarget, command: str, receiver
         if starting.cancelled() and task and not task.cancelling():
             raise Abandoned from None
         receiver.give_up()
-        starting.add_done_callback(lambda _: receiver.close())
+        starting.add_done_callback(lambda ended: _let_go(ended, receiver))
         raise
 
 
-async def _start(pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand) -> None:
+def _let_go(starting: "asyncio.Future[None]", receiver: RemoteCommand) -> None:
+    """Close what was started although nobody waits any more, and take note of what kept it from that."""
+    if not starting.cancelled() and (error := starting.exception()):
+        logger.debug("a command that was given up did not start: %s", error)
+    receiver.close()
+
+
+async def answer_of(pool: SshPool, target: SshTarget, command: str, *, silence_seconds: float) -> bytes:
+    """Return what a short command prints that must not wait for those that run; raises SshError."""
+    remote = RemoteCommand()
+    answer = b""
+    try:
+        await start_command(pool, target, command, remote, is_urgent=True)
+        while chunks := await remote.read(silence_seconds):
+            answer += b"".join(data for is_err, data in chunks if not is_err)
+            remote.resume()
+    finally:
+        remote.close()
+    return answer
+
+
+async def _start(
+    pool: SshPool, target: SshTarget, command: str, receiver: RemoteCommand, *, is_urgent: bool
+) -> None:
     cuts = refusals = 0
     while True:
-        lease = await pool.lease(target)
+        lease = await pool.lease(target, is_urgent=is_urgent)
         try:
             opening = await _open(lease, command, receiver, target)
         except BaseException:

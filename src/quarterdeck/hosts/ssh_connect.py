@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import asyncssh
 
 from quarterdeck.core.config import KeyExchange
+from quarterdeck.hosts.certificates import read_certificate
 from quarterdeck.hosts.host_keys import HostKey, HostKeyGate, parse_host_key, unconfirmed
 from quarterdeck.hosts.ssh_errors import Reason, SshError, explain, lost_before_sign_in, tunnel_refused
 from quarterdeck.hosts.ssh_options import PrivateKeys, host_key_algorithms, shared_options
@@ -68,7 +69,7 @@ class Connector:
             async with self._agent_keys(target) as agent_keys, _transport(target, tunnel) as transport:
                 connection = await asyncssh.connect(
                     **transport,
-                    **_credentials(target, [*keys, *agent_keys]),
+                    **_credentials(target, keys, agent_keys),
                     options=self._options,
                     config=None,
                     client_factory=lambda: gate,
@@ -120,8 +121,11 @@ class Connector:
 
 
 def _credentials(
-    target: SshTarget, keys: list[asyncssh.SSHKey | asyncssh.SSHKeyPair]
+    target: SshTarget, own: list[asyncssh.SSHKey], of_agent: list[asyncssh.SSHKeyPair]
 ) -> dict[str, Any]:  # Any: keyword arguments of asyncssh
+    keys: list[Any] = [*own, *of_agent]  # Any: a key, or a key with its certificate
+    if target.certificate:
+        keys = [*((key, read_certificate(target.certificate)) for key in own), *of_agent]
     methods = ["publickey"] if keys else []
     if target.password:
         methods += ["password", "keyboard-interactive"]

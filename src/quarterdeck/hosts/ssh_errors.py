@@ -9,6 +9,7 @@ from typing import Final
 import asyncssh
 
 from quarterdeck.core.errors import Unreachable
+from quarterdeck.hosts.certificates import refusal_of
 from quarterdeck.hosts.ssh_target import SshTarget
 
 
@@ -140,6 +141,8 @@ def _from_protocol(error: BaseException, target: SshTarget) -> SshError:
 
 def _not_let_in(target: SshTarget) -> str:
     who = f"{target.place} did not let {target.username} in"
+    if target.certificate and (refusal := refusal_of(target.certificate, target.username)):
+        return f"{who} with the key's certificate ({refusal.lower()}). Have the key signed again."
     if target.private_key:
         return (
             f"{who} with the private key given. Is the user name right, and is the public key in that user's "

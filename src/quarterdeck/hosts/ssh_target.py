@@ -15,6 +15,7 @@ _FORBIDDEN: Final = frozenset("'\"`%\\")
 class SshTarget:
     """All that one connection needs; equal targets share their connections.
 
+    ``certificate`` is an OpenSSH certificate of the private key, and empty where the key is enough.
     ``host_key`` is the confirmed key as an OpenSSH public line, and empty while nobody confirmed one.
     """
 
@@ -25,6 +26,7 @@ class SshTarget:
     username: str
     private_key: str = field(default="", repr=False)
     passphrase: str = field(default="", repr=False)
+    certificate: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     use_agent: bool = False
     host_key: str = ""

@@ -1,23 +1,26 @@
 """Who runs what: makes the execution that fits the kind of the task and of the host."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.history.service import History
 from quarterdeck.hosts.models import HostKind, HostRecord
 from quarterdeck.hosts.service import Hosts
-from quarterdeck.hosts.ssh import SshPool
+from quarterdeck.hosts.ssh import SshPool, SshTarget
 from quarterdeck.protocol.tasks import CallTask, CommandTask
 from quarterdeck.tasks.api_call import ApiCallExecution, CallLimits
 from quarterdeck.tasks.executor import Execution, Result, Sink
 from quarterdeck.tasks.jobs import Job, JobHost
+from quarterdeck.tasks.kept_shell import Visit
 from quarterdeck.tasks.limits import target_within
 from quarterdeck.tasks.local import LocalExecution
-from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.output import OutputStore
 from quarterdeck.tasks.ssh import SshExecution
+from quarterdeck.tasks.ssh_kept import KeptExecution
+from quarterdeck.tasks.states import RunState
 from quarterdeck.tasks.worker_call import Patience, WorkerExecution
 
 _MARGIN_SECONDS: Final = 5.0
@@ -42,19 +45,36 @@ class Assignments:
         """Return the executions on SSH hosts, whose addresses and secrets are read together."""
         if not isinstance(task := job.task, CommandTask):
             return {}
-        hosts = [part.host for part in job.hosts if part.host.kind is HostKind.SSH]
+        parts = {part.host.id: part for part in job.hosts if part.host.kind is HostKind.SSH}
         made: dict[str, Execution | QuarterdeckError] = {
-            host.id: _FirstContact(self._hosts, self._pool, host, task, job.options)
-            for host in hosts
-            if host.pin_first
+            part.host.id: _FirstContact(self._hosts, part.host, partial(self._on_target, job, task, part))
+            for part in parts.values()
+            if part.host.pin_first
         }
-        known = [host.id for host in hosts if not host.pin_first]
+        known = [host_id for host_id in parts if host_id not in made]
         for host_id, target in self._hosts.ssh_targets(known).items():
             if isinstance(target, QuarterdeckError):
                 made[host_id] = target
             else:
-                made[host_id] = SshExecution(self._pool, target_within(target, job.options), task.command)
+                made[host_id] = self._on_target(job, task, parts[host_id], target)
         return made
+
+    def _on_target(
+        self, job: Job, task: CommandTask, part: JobHost, target: SshTarget
+    ) -> SshExecution | KeptExecution:
+        target = target_within(target, job.options)
+        if not part.kept_mark:
+            return SshExecution(self._pool, target, task.command)
+        return KeptExecution(
+            self._pool,
+            target,
+            task.command,
+            part.kept_mark,
+            visit=Visit.ATTACH if part.is_taken_up else Visit.START,
+            seen=self._output.sizes(job.run_id, part.host.name),
+            was_begun=part.started_at is not None,
+            output_bytes=job.options.output_bytes,
+        )
 
     def _execution_or_fault(self, job: Job, part: JobHost) -> Execution | QuarterdeckError:
         try:
@@ -94,19 +114,27 @@ class _FirstContact:
     """A command on an SSH host whose key is to be pinned at its first contact, which is this one."""
 
     def __init__(
-        self, hosts: Hosts, pool: SshPool, host: HostRecord, task: CommandTask, options: RunOptions
+        self, hosts: Hosts, host: HostRecord, make: Callable[[SshTarget], SshExecution | KeptExecution]
     ) -> None:
-        self._hosts, self._pool, self._host, self._task = hosts, pool, host, task
-        self._options = options
-        self._execution: SshExecution | None = None
+        self._hosts, self._host, self._make = hosts, host, make
+        self._execution: SshExecution | KeptExecution | None = None
+        self._is_cancelled = False
 
     async def run(self, sink: Sink) -> Result:
-        target = target_within(await self._hosts.ready_target(self._host), self._options)
-        self._execution = SshExecution(self._pool, target, self._task.command)
+        target = await self._hosts.ready_target(self._host)
+        if self._is_cancelled:
+            return Result(None, RunState.CANCELLED, "Cancelled before the command was sent.")
+        self._execution = self._make(target)
         return await self._execution.run(sink)
 
     async def cancel(self) -> bool | None:
+        self._is_cancelled = True
         return await self._execution.cancel() if self._execution else True
+
+    async def remove(self) -> None:
+        """Remove what its host holds of a kept command whose end is stored."""
+        if isinstance(self._execution, KeptExecution):
+            await self._execution.remove()
 
 
 def _patience(connect_seconds: int | None) -> Patience:

@@ -20,6 +20,11 @@ from quarterdeck.tasks.states import RunState
 
 Command = TypeVar("Command", bound=Callable[..., Any])  # Any: click calls it with its options
 _INTERRUPTED: Final = 130
+_PROOF: Final = {
+    True: "proved gone",
+    False: "some of it is still there",
+    None: "whether it is gone is unknown",
+}
 
 
 class Node(Protocol):
@@ -47,6 +52,7 @@ def _which_master(command: Command) -> Command:
 )
 @click.option("--argument", "arguments", multiple=True, metavar="NAME=VALUE", help="Of a built-in task.")
 @click.option("--timeout", type=TIME, help="Limit on each host: seconds, or such as 5min.")
+@click.option("--keep", is_flag=True, help="On SSH hosts, let it go on when the master ends.")
 @option_flags
 @click.option("--force", is_flag=True, help="Run it although the same is under way; needs --reason.")
 @click.option("--reason", default="", help="Why it is run although the same is under way.")
@@ -64,6 +70,7 @@ def run(
     builtin: str | None,
     arguments: tuple[str, ...],
     timeout: int | None,
+    keep: bool,
     force: bool,
     reason: str,
     as_json: bool,
@@ -89,7 +96,7 @@ def run(
         "force": force,
         "reason": reason,
     }
-    if chosen := given(options):
+    if chosen := given(options) | ({"keep_running": True} if keep else {}):
         body["options"] = chosen
     if timeout is not None:
         body["timeout_seconds"] = timeout
@@ -193,7 +200,7 @@ def run_cancel(node: Node, run_id: str, *, server: str, token_file: Path | None)
         client.cancel(run_id)
         ended = client.show(run_id, wait_seconds=30)
     for host in ended["hosts"]:
-        proof = {True: "proved gone", False: "some of it is still there"}.get(host["gone"], "")
+        proof = _PROOF[host["gone"]] if host["state"] == RunState.CANCELLED else ""
         click.echo(f"{host['name']:<24} {host['state']:<11} {proof}".rstrip())
 
 

@@ -10,6 +10,7 @@ from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.ssh import SshError
 from quarterdeck.protocol.tasks import CallTask
 from quarterdeck.tasks.host_run import HostRun
+from quarterdeck.tasks.states import RunState
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class ContactNotes:
             return
         if isinstance(part.failure, SshError):
             self._latest[part.host.id] = part.failure
-        elif part.started_at is not None:
+        elif part.started_at is not None and part.state is not RunState.LOST:
             self._latest[part.host.id] = None
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write())

@@ -1,7 +1,9 @@
 """A run before it is one: what was asked for, and the rows and the job that it becomes."""
 
+import hmac
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,7 +16,7 @@ from quarterdeck.core.ids import new_id
 from quarterdeck.core.security import new_token
 from quarterdeck.hosts.models import HostKind, HostRecord
 from quarterdeck.protocol.orders import Order, sealed
-from quarterdeck.protocol.tasks import CallTask, Task
+from quarterdeck.protocol.tasks import CallTask, CommandTask, Task
 from quarterdeck.tasks.fingerprint import fingerprint, is_secret
 from quarterdeck.tasks.idempotency import Once
 from quarterdeck.tasks.jobs import Job, JobHost
@@ -60,6 +62,8 @@ class Draft:
     once: Once | None = None
     """The key that a program sent, so that this starts one run however often it is asked."""
     intent_id: str = ""
+    secret: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    """What the marks of its kept commands are made of."""
 
     @property
     def title(self) -> str:
@@ -72,6 +76,13 @@ class Draft:
     @property
     def kind(self) -> str:
         return str(self.task.__struct_config__.tag)
+
+    def kept_mark(self, host: HostRecord) -> str:
+        """Return by what an SSH host will know a command that keeps running; empty when it does not."""
+        is_kept = self.options.keep_running and isinstance(self.task, CommandTask)
+        if not is_kept or host.kind is not HostKind.SSH:
+            return ""
+        return hmac.digest(self.secret.encode(), host.id.encode(), "sha256").hex()[:32]
 
     def detail(self) -> dict[str, Any]:  # Any: JSON
         """Return what the history keeps of the intent: exactly what is run, and where."""
@@ -148,7 +159,13 @@ def _host_row(draft: Draft, number: int, host: HostRecord, order: Order | None) 
         "out_hash": "",
         "err_hash": "",
         "order": msgspec.to_builtins(order) if order else None,
+        "remote": remote_of(draft.kept_mark(host)),
     }
+
+
+def remote_of(mark: str) -> dict[str, str] | None:
+    """Return what is stored of a kept command before its line is sent, so that any master finds it."""
+    return {"mark": mark, "folder": f"quarterdeck/{mark}"} if mark else None
 
 
 def orders_of(draft: Draft, witness: tuple[str, int]) -> dict[str, Order]:
@@ -197,7 +214,7 @@ def job_of(draft: Draft, orders: dict[str, Order]) -> Job:
         title=draft.title,
         task=draft.task,
         fingerprint=draft.fingerprint,
-        hosts=tuple(JobHost(host, orders.get(host.id)) for host in draft.hosts),
+        hosts=tuple(JobHost(host, orders.get(host.id), draft.kept_mark(host)) for host in draft.hosts),
         actor=draft.actor.label,
         person_id=draft.actor.person_id,
         request_id=draft.request_id,

@@ -41,6 +41,10 @@ _WORDS: Final = {
     RunState.LOST: ("was lost", "error"),
 }
 
+_STOPPED: Final = (RunState.CANCELLED, RunState.TIMED_OUT)
+_PROOF: Final = {True: "Proved gone.", False: "Some of it is still there.", None: ""}
+"""In words; what can't be known stands in the message already."""
+
 
 class Endings:
     """Concludes runs. Lives on the loop."""
@@ -141,7 +145,9 @@ def outcome_detail(run: RunRecord, first: Iterable[RunHostRecord]) -> dict[str, 
 
 def _host_result(host: RunHostRecord) -> dict[str, Any]:  # Any: JSON
     result: dict[str, Any] = {"host": host.name, "state": str(host.state), "exit_status": host.exit_status}
-    return result | {"message": host.message} if host.message else result
+    if host.gone is None and host.state not in _STOPPED:
+        return result | {"message": host.message} if host.message else result
+    return result | {"gone": host.gone, "message": f"{host.message} {_PROOF[host.gone]}".strip()}
 
 
 def end_text(run: RunRecord, stopped: str = "") -> str:

@@ -8,7 +8,7 @@ dispatcher's part.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from quarterdeck.tasks.states import RunState
 
@@ -28,6 +28,14 @@ class Sink(Protocol):
 
     async def write(self, stream: Stream, data: bytes) -> None:
         """Take the next bytes of a stream; the execution waits until this returns."""
+
+
+@runtime_checkable
+class Notes(Protocol):
+    """What a sink can do that shows how a task stands while it runs."""
+
+    async def note(self, message: str) -> None:
+        """Show a message; an empty one takes it back."""
 
 
 @dataclass(frozen=True, slots=True)

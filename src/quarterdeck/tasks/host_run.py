@@ -24,11 +24,7 @@ logger = logging.getLogger(__name__)
 _CANCEL_SECONDS: Final = 15.0
 _LET_GO_SECONDS: Final = 5.0
 _WORKER_LEEWAY_SECONDS: Final = 20.0
-_PROOF: Final = {
-    True: "",
-    False: "Some of it is still there.",
-    None: "Whether it ended on the host is not known.",
-}
+_UNKNOWN: Final = "Whether it ended on the host is not known."
 
 
 class HostRun:
@@ -47,6 +43,8 @@ class HostRun:
         self.job = job
         self.host = part.host
         self.order = part.order
+        self.goes_on_alone = part.order is not None or bool(part.kept_mark)
+        """It goes on on its host when the master ends, and is taken up again."""
         self.state = part.state
         self.started_at = part.started_at
         self.finished_at: datetime | None = None
@@ -69,6 +67,11 @@ class HostRun:
     @property
     def is_over(self) -> bool:
         return self.state.is_terminal
+
+    @property
+    def execution(self) -> Execution | None:
+        """What runs it; None while it waits."""
+        return self._execution
 
     @property
     def may_begin(self) -> bool:
@@ -150,6 +153,7 @@ class HostRun:
             return
         self._stopped = (state, message)
         if self._execution is None or self._running is None:
+            self.gone = True  # nothing of it was ever begun
             self.end(Result(None, state, message))
             return
         self._move(RunState.CANCELLING)
@@ -160,7 +164,7 @@ class HostRun:
                 "the end of run %s on %s is not proved: %s", self.job.run_id, self.host.name, error
             )
         finally:
-            self._stopped = (state, f"{message} {_PROOF[self.gone]}".strip())
+            self._stopped = (state, f"{message} {_UNKNOWN}" if self.gone is None else message)
             await asyncio.wait({self._running}, timeout=min(_LET_GO_SECONDS, cancel_seconds / 3))
             self._running.cancel()
             self._stop_ended.set()
@@ -190,8 +194,13 @@ class HostRun:
 
     def wait(self, reason: str) -> None:
         """Say why it is still queued."""
-        if self.state is RunState.QUEUED and self.message != reason:
-            self.message = reason
+        if self.state is RunState.QUEUED:
+            self.say(reason)
+
+    def say(self, message: str) -> None:
+        """Show a message while it waits or runs."""
+        if not self.is_over and message != self.message:
+            self.message = message[:500]
             self._changed(self, self.state)
 
     def approach(self) -> None:
@@ -220,6 +229,9 @@ class _Output:
 
     async def started(self) -> None:
         self._host_run.begin()
+
+    async def note(self, message: str) -> None:
+        self._host_run.say(message)
 
     async def write(self, stream: Stream, data: bytes) -> None:
         if self._stopping:

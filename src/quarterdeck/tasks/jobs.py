@@ -18,6 +18,10 @@ class JobHost:
     host: HostRecord
     order: Order | None = None
     """What its worker is told; None for hosts without one."""
+    kept_mark: str = ""
+    """By which an SSH host knows a command that keeps running; empty for all others."""
+    is_taken_up: bool = False
+    """Whether an earlier master may have begun it."""
     state: RunState = RunState.QUEUED
     started_at: datetime | None = None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from quarterdeck.hosts.ssh import SshTarget
-from quarterdeck.tasks.executor import Sink, Stream
+from quarterdeck.tasks.executor import Notes, Sink, Stream
 from quarterdeck.tasks.options import RunOptions
 
 QUEUE_LEEWAY_SECONDS: Final = 20.0
@@ -129,3 +129,7 @@ class WatchedSink:
         if data:
             self._watch.note_output()
         await self._sink.write(stream, data)
+
+    async def note(self, message: str) -> None:
+        if isinstance(self._sink, Notes):
+            await self._sink.note(message)

@@ -1,5 +1,6 @@
 """What a restart finds: runs that were under way when the master ended."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ RESTARTED: Final = "The master was restarted while it ran; whether it ended ther
 NOT_BEGUN: Final = "The master was restarted before it began; it did not run."
 HOST_REVOKED: Final = "The worker was revoked while it ran; whether it ended there is not known."
 HOST_REMOVED: Final = "The host was removed while it ran."
+_MARK: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Recovery:
         return Found(tuple(job for job in jobs if job is not None), tuple(unrecorded))
 
     def _take_up(self, session: Session, run: Run, hosts: Mapping[str, HostRecord]) -> Job | None:
-        """Return the job of what workers still have of a run; None when nothing is left of it."""
+        """Return the job of what goes on on workers and SSH hosts; None when nothing is left of a run."""
         rows = session.scalars(
             select(RunHost).where(RunHost.run_id == run.id).order_by(RunHost.position)
         ).all()
@@ -86,9 +88,11 @@ class Recovery:
         if RunState(row.state).is_terminal:
             return False
         host = hosts.get(row.host_id)
-        if row.order is not None and host is not None and host.state is not HostState.REVOKED:
+        goes_on_alone = row.order is not None or bool(_mark_of(row))
+        if goes_on_alone and host is not None and host.state is not HostState.REVOKED:
+            row.message = ""  # what was said of it while it ran, such as that its host is away
             return True
-        if row.order is not None:
+        if goes_on_alone:
             self._lose(row, HOST_REVOKED if host is not None else HOST_REMOVED)
         else:
             self._lose(row, NOT_BEGUN if row.state == RunState.QUEUED else RESTARTED)
@@ -101,6 +105,12 @@ class Recovery:
         except NotFound:
             row.out_bytes = row.err_bytes = 0  # a name from before names were checked: there are no files
         row.state, row.message, row.finished_at = str(RunState.LOST), message, self._clock.now()
+
+
+def _mark_of(row: RunHost) -> str:
+    """Return by what a host knows a kept command; empty for all others."""
+    mark = str((row.remote or {}).get("mark", ""))
+    return mark if _MARK.match(mark) else ""
 
 
 def _job(
@@ -117,7 +127,9 @@ def _job(
         hosts=tuple(
             JobHost(
                 host=hosts[row.host_id],
-                order=msgspec.convert(row.order, Order) if row.order is not None else None,
+                order=msgspec.convert(row.order, Order | None),
+                kept_mark=_mark_of(row),
+                is_taken_up=options.expires_seconds is None or row.state != RunState.QUEUED,
                 state=RunState(row.state),
                 started_at=row.started_at,
             )

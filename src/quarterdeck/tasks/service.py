@@ -37,6 +37,7 @@ from quarterdeck.tasks.feed import Feed
 from quarterdeck.tasks.host_run import HostRun
 from quarterdeck.tasks.idempotency import Once, check_unused, keep, owner_of
 from quarterdeck.tasks.jobs import Job
+from quarterdeck.tasks.kept_removal import KeptRemoval
 from quarterdeck.tasks.models import Run
 from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT, check_limit, check_task
 from quarterdeck.tasks.output import OutputStore
@@ -56,6 +57,7 @@ LONGEST_WAIT_SECONDS: Final = 60.0
 _LONGEST_REASON: Final = 500
 _MOST_HOSTS: Final = 10_000
 _KEPT_PASTS: Final = 64
+_REMOVAL_SECONDS: Final = 0.5
 
 
 class Runs:
@@ -89,7 +91,7 @@ class Runs:
         self._waiting = Waiting()
         recorder = Recorder(db, publish)
         self._digests = Digests(db, output, recorder)
-        self._contacts = ContactNotes(hosts)
+        self._contacts, self._removal = ContactNotes(hosts), KeptRemoval(recorder)
         self._endings = Endings(
             db=db, history=history, toasts=toasts, recorder=recorder, waiting=self._waiting, clock=clock
         )
@@ -316,6 +318,7 @@ class Runs:
     def _part_ended(self, part: HostRun) -> None:
         self._contacts.note(part)
         self._digests.note(part)
+        self._removal.note(part)
 
     async def _ended(self, run_id: str) -> None:
         """Conclude a run once the outputs of its parts are hashed: who waits for its end may compare them."""
@@ -323,8 +326,9 @@ class Runs:
         await self._endings.ended(run_id)
 
     async def stop(self) -> None:
-        """End what runs here within a few seconds; what runs on workers goes on and is taken up again."""
+        """End what runs here within a few seconds; what goes on elsewhere is taken up again."""
         await self._dispatcher.stop()
+        await self._removal.stop(_REMOVAL_SECONDS)
 
 
 def _faults(wanted: StartRun) -> dict[str, str]:

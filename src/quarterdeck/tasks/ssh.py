@@ -1,20 +1,16 @@
 """A command over SSH: its exact output, how it ended, and the proof that it is gone when cancelled."""
 
 import asyncio
-import itertools
 import secrets
-from collections.abc import Iterator
-from operator import itemgetter
 from typing import Final
 
-from quarterdeck.core.errors import Invalid
 from quarterdeck.hosts.ssh import SshError, SshPool, SshTarget, StartUnknown
-from quarterdeck.hosts.ssh_channel import Abandoned, RemoteCommand, start_command
+from quarterdeck.hosts.ssh_channel import Abandoned, RemoteCommand, answer_of, start_command
 from quarterdeck.tasks.executor import Result, Sink, Stream
-from quarterdeck.tasks.ssh_shell import Marker, ending_line, running_line
+from quarterdeck.tasks.ssh_ending import ending_line, proof_in
+from quarterdeck.tasks.ssh_shell import Marker, checked_line, joined, running_line
 from quarterdeck.tasks.states import RunState
 
-LONGEST_LINE_BYTES: Final = 130_000  # Linux takes 128 KiB in one argument
 GRACE_SECONDS: Final = 5.0
 _SILENCE_SECONDS: Final = 5.0
 _MARKER_SECONDS: Final = 5.0
@@ -30,7 +26,7 @@ class SshExecution:
     ) -> None:
         """``grace_seconds`` is the time between asking the command to end and killing it."""
         self._mark = secrets.token_hex(16)
-        self._line = _checked_line(self._mark, command)
+        self._line = checked_line(running_line(self._mark, command), command)
         self._pool = pool
         self._target = target
         self._grace_seconds = grace_seconds
@@ -72,7 +68,7 @@ class SshExecution:
 
     async def _pass_output_on(self, sink: Sink) -> None:
         while chunks := await self._remote.read(_SILENCE_SECONDS):
-            for stream, data in _joined(chunks):
+            for stream, data in joined(chunks):
                 passed = self._unmarked(data) if stream is Stream.ERR else data
                 if passed:
                     await sink.write(stream, passed)
@@ -95,28 +91,21 @@ class SshExecution:
             return None
         if self._marker.group is None:
             return None
-        # Once the command itself is over, its number may belong to somebody else's process.
-        group = None if self._remote.has_ended else self._marker.group
+        line = ending_line(
+            self._mark,
+            self._marker.group,
+            self._grace_seconds,
+            start=self._marker.start,
+            is_trusted=not self._remote.has_ended,
+        )
         seconds = self._target.connect_seconds + self._grace_seconds + _ANSWER_SECONDS
         try:
             async with asyncio.timeout(seconds):
-                answer = await self._ask(ending_line(self._mark, group, self._grace_seconds))
+                return proof_in(
+                    await answer_of(self._pool, self._target, line, silence_seconds=_SILENCE_SECONDS)
+                )
         except (SshError, TimeoutError):
             return None
-        return {b"gone": True, b"there": False}.get(answer.strip().rpartition(b"\n")[2])
-
-    async def _ask(self, line: str) -> bytes:
-        """Return what a short command prints."""
-        remote = RemoteCommand()
-        answer = b""
-        try:
-            await start_command(self._pool, self._target, line, remote)
-            while chunks := await remote.read(_SILENCE_SECONDS):
-                answer += b"".join(data for is_err, data in chunks if not is_err)
-                remote.resume()
-        finally:
-            remote.close()
-        return answer
 
     def _result(self) -> Result:
         remote = self._remote
@@ -149,24 +138,3 @@ class SshExecution:
                 "The command ended, but something it started still holds its output open; that is not kept."
             )
         return ""
-
-
-def _checked_line(mark: str, command: str) -> str:
-    """Return the line that runs a command; raises Invalid for what no shell can be given."""
-    if not command.strip():
-        raise Invalid({"command": "Give a command."})
-    if "\0" in command or any("\ud800" <= char <= "\udfff" for char in command):
-        raise Invalid({"command": "A command can't contain a NUL or half a character."})
-    line = running_line(mark, command)
-    if len(line.encode()) > LONGEST_LINE_BYTES:
-        raise Invalid({"command": "The command is too long for a shell's argument. Put it into a script."})
-    return line
-
-
-def _joined(chunks: list[tuple[bool, bytes]]) -> Iterator[tuple[Stream, bytes]]:
-    """Join neighbours of the same stream, so that the sink is called less often."""
-    if len(chunks) == 1:
-        yield (Stream.ERR if chunks[0][0] else Stream.OUT), chunks[0][1]
-        return
-    for is_err, group in itertools.groupby(chunks, itemgetter(0)):
-        yield (Stream.ERR if is_err else Stream.OUT), b"".join(data for _, data in group)
