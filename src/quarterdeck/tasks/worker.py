@@ -202,9 +202,9 @@ def _run_here(wanted: TaskRequest) -> Response:
         )
     )
     receipt = spool.accept(actor(), order)
-    spool.expect_report(id_)
     status = spool.wait(id_, seconds)
     if not status.is_terminal:
+        spool.expect_report(id_)  # not before: what is answered here must not be reported too
         return _json(msgspec.structs.replace(receipt, state=status.state), 202)
     out, err = (spool.tail(id_, stream, _TAIL_BYTES).decode(errors="replace") for stream in Stream)
     return _json(TaskAnswer(status=status, out=out, err=err))
