@@ -254,6 +254,7 @@ def test_a_progress_bar_moves_in_its_place(open_page: OpenPage, seeded: Seeded) 
 def test_a_page_that_is_behind_says_so(open_page: OpenPage, seeded: Seeded) -> None:
     page = open_page(f"/runs/{seeded.running_id}")
     expect(line(page, 1)).to_be_visible()
+    expect(page.get_by_role("button", name="Follow")).to_be_visible()  # it listens now
 
     def news(seconds_ago: int) -> None:
         page.evaluate(
@@ -275,6 +276,7 @@ def test_missing_lines_are_fetched_in_order(open_page: OpenPage, seeded: Seeded)
     run = start(seeded.deck, "seq 1 50; sleep 300")
     page = open_page(f"/runs/{run}")
     expect(line(page, 50)).to_be_visible()
+    expect(page.get_by_role("button", name="Follow")).to_be_visible()  # it listens now
     # A message that is ahead of the page: what it carries must not be shown before what is missing.
     page.evaluate(
         """run => document.body.dispatchEvent(new CustomEvent("live:run:output", { detail: { run,

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quarterdeck.tasks.ansi import Span
@@ -27,6 +27,7 @@ def find(store: OutputStore, text: str, *, is_exact: bool = False, first: int = 
     return Finder(store, RUN, HOST).find(Needle(text, is_exact), first, **more)
 
 
+@settings(deadline=None)  # files, on a machine that may be busy
 @given(
     parts_of_both,
     st.sampled_from(["word", "m", "5", "WORD", "ä€", "␀", "‹U+20", "\ufffd", "% ", "ä", "d w"])
@@ -45,6 +46,7 @@ def test_what_is_shown_is_found(
     assert Finder(store, RUN, HOST, stream).find(needle) == Found(tuple(expected), None)
 
 
+@settings(deadline=None)  # files, on a machine that may be busy
 @given(st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=5), st.text(min_size=1, max_size=3))
 def test_marking_changes_no_text(texts: list[str], wanted: str) -> None:
     line = LogLine(OUT, tuple(Span(text, f"fg-{number}") for number, text in enumerate(texts)))

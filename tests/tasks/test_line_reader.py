@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quarterdeck.core.errors import Busy
@@ -75,6 +75,7 @@ def all_blocks(reader: LineReader, count: int) -> tuple[list[LogLine], Block]:
             return lines, block
 
 
+@settings(deadline=None)  # files, on a machine that may be busy
 @given(parts_of_both, st.integers(1, 9))
 def test_blocks_tails_and_single_streams_are_the_whole_output(
     tmp_path_factory: pytest.TempPathFactory, parts: Parts, count: int
@@ -106,6 +107,7 @@ def seen_by_a_page(messages: list[dict[str, Any]], wire: list[list[object]]) -> 
     return seen
 
 
+@settings(deadline=None)  # files, on a machine that may be busy
 @given(parts_of_both, parts_of_both)
 async def test_live_messages_and_what_is_fetched_between_them_miss_and_repeat_nothing(
     tmp_path_factory: pytest.TempPathFactory, before: Parts, after: Parts

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quarterdeck.core.errors import Busy, NotFound
@@ -87,6 +87,7 @@ def test_reading_is_in_the_order_of_arrival(store: OutputStore) -> None:
     assert [chunk.offset for chunk in chunks] == [1, 3]
 
 
+@settings(deadline=None)  # files, on a machine that may be busy
 @given(pieces, st.integers(0, 400), st.data())
 def test_reading_on_from_any_place_misses_and_repeats_nothing(
     tmp_path_factory: pytest.TempPathFactory,
@@ -108,6 +109,7 @@ def test_reading_on_from_any_place_misses_and_repeats_nothing(
     assert collected == {stream: store.read(RUN, "web1", stream) for stream in Stream}
 
 
+@settings(deadline=None)  # files, on a machine that may be busy
 @given(pieces, st.data())
 def test_one_stream_is_read_on_from_any_place(
     tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[Stream, bytes]], data: st.DataObject

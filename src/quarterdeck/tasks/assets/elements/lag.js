@@ -12,7 +12,7 @@ export class Lag {
     if (!this.badge) return;
     const way = Date.now() - sent;
     this.least = Math.min(this.least, way);
-    const seconds = Math.floor((way - this.least) / 1000);
+    const seconds = Math.round((way - this.least) / 1000);
     this.badge.hidden = seconds < SHOWN_FROM_SECONDS;
     this.badge.lastElementChild.textContent = `${seconds} s behind`;
     clearTimeout(this.timer);

@@ -1,8 +1,6 @@
 // <q-log>: a window on the output of one host. Loads what comes into sight, goes to lines, follows the end.
 // Finding, the other tools, and what goes on while a run does are loaded when they are needed.
 
-import { stamp } from "./lines.js";
-import { listenToKeys } from "./log_keys.js";
 import { LogSource } from "./log_source.js";
 import { LogWindow } from "./log_window.js";
 
@@ -42,7 +40,8 @@ class Log extends HTMLElement {
     tools.addEventListener("click", (event) => this.act(event), { signal });
     tools.addEventListener("keydown", (event) => event.key === " " && this.act(event), { signal });
     this.log.addEventListener("click", (event) => this.toLine(event), { signal });
-    listenToKeys(this, signal);
+    this.log.addEventListener("keydown", (event) => this.toEnds(event), { signal });
+    document.body.addEventListener("keyboard:key", ({ detail }) => this.press(detail), { signal });
     const toHash = () => location.hash.startsWith("#L") && this.goTo(Number(location.hash.slice(2)));
     window.addEventListener("hashchange", toHash, { signal });
   }
@@ -53,6 +52,19 @@ class Log extends HTMLElement {
     event.preventDefault();
     const { act } = await import("./log_tools.js");
     act(this, link);
+  }
+
+  async press(key) {
+    const { press } = await import("./log_tools.js");
+    press(this, key);
+  }
+
+  toEnds(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    if (event.key === "Home" && this.window.first > 1) this.goTo(1);
+    else if (event.key === "End") this.follow();
+    else return;
+    event.preventDefault();
   }
 
   /** A click on a number makes its address this page's; with a key held it is a link as any other. */
@@ -75,7 +87,7 @@ class Log extends HTMLElement {
   }
 
   begin() {
-    if (this.window.options.isTimed) for (const line of this.log.querySelectorAll(".line")) stamp(line);
+    if (this.window.options.isTimed) this.window.showTimes(true);
     const target = this.querySelector(".target");
     if (target) this.center(target);
     else if (this.isFollowing) this.log.scrollTop = this.log.scrollHeight;

@@ -1,5 +1,18 @@
-// What the tools of a log do without a new page: the address keeps the switches, and the links take them along.
-import { stamp } from "./lines.js";
+// What the tools and keys of a log do without a new page: the address keeps the switches, links take them along.
+const STEP_PIXELS = 60;
+
+/** j k scroll, f follows, e goes to the first error, n N walk the hits. */
+export function press(view, key) {
+  const acts = {
+    j: () => view.log.scrollBy({ top: STEP_PIXELS }),
+    k: () => view.log.scrollBy({ top: -STEP_PIXELS }),
+    f: () => (view.isFollowing ? view.letGo() : view.follow()),
+    e: () => toFirstError(view),
+    n: () => view.walk(1),
+    N: () => view.walk(-1),
+  };
+  acts[key]?.();
+}
 
 export function act(view, link) {
   if (link.dataset.switch) turn(view, link);
@@ -11,14 +24,8 @@ function turn(view, link) {
   link.setAttribute("aria-checked", String(isOn));
   const name = link.dataset.switch;
   if (name === "wrap") view.log.classList.toggle("log-nowrap", !isOn);
-  else showTimes(view, isOn);
+  else view.window.showTimes(isOn);
   keep(view, name, { wrap: isOn ? "" : "off", times: isOn ? "on" : "" }[name]);
-}
-
-function showTimes(view, isOn) {
-  view.window.options.isTimed = isOn;
-  view.log.classList.toggle("log-timed", isOn);
-  if (isOn) for (const line of view.log.querySelectorAll(".line")) stamp(line);
 }
 
 function keep(view, name, value) {

@@ -1,5 +1,5 @@
 // A window on numbered lines: blocks of 100 that follow each other, which the browser lays out when looked at.
-import { element, makeLine } from "./lines.js";
+import { element, makeLine, stamp } from "./lines.js";
 
 const BLOCK_LINES = 100;
 const MOST_BLOCKS = 80;
@@ -62,6 +62,12 @@ export class LogWindow {
   setOpen(lines) {
     const made = lines.map((line) => makeLine(0, line, this.options));
     if (made.length || this.openLines.childElementCount) this.openLines.replaceChildren(...made);
+  }
+
+  showTimes(isOn) {
+    this.options.isTimed = isOn;
+    this.log.classList.toggle("log-timed", isOn);
+    if (isOn) for (const line of this.log.querySelectorAll(".line")) stamp(line);
   }
 
   /** Lets go of blocks that are far away, unless text is selected among them. */
