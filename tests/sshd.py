@@ -101,6 +101,8 @@ class SshServer:
     addresses: tuple[str, ...] = ("127.0.0.1",)
     port: int = 0
     options: dict[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
+    """What stands before the program's own name, to start it elsewhere."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -174,7 +176,7 @@ class SshServer:
         config = self.folder / "sshd_config"
         config.write_text("".join(f"{name} {value}\n" for name, value in self._settings(port)))
         with (self.folder / "log").open("ab") as log:
-            command = [str(SSHD), "-D", "-e", "-f", str(config)]
+            command = [*self.before, str(SSHD), "-D", "-e", "-f", str(config)]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 10
         while self.process.poll() is None and time.monotonic() < deadline:
