@@ -23,9 +23,12 @@ PASSWORD = "correct horse battery"
 
 
 def free_port() -> int:
-    """Return a port below those of outgoing connections, one of which could have it before a restart."""
+    """Return a port below those of outgoing connections, one of which could have it before a restart.
+
+    Browsers refuse some ports below 20,000.
+    """
     while True:
-        port = 10_000 + secrets.randbelow(22_000)
+        port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -40,6 +40,7 @@ VALID: dict[str, dict[str, Any]] = {
     "PATCH /api/v1/hosts/{name}": {"tags": ["web"]},
     "POST /api/v1/hosts/{name}/host-key": {"fingerprint": "SHA256:x"},
     "POST /api/v1/hosts/import": {"text": "hosts: []"},
+    "POST /api/v1/hosts/invitations": {"name": "bad-1"},
     "POST /api/v1/bases": {"name": "bad-1", "url": "https://api.example.org"},
     "POST /api/v1/people": {"name": "bad-1"},
     "PATCH /api/v1/people/{name}": {"role": "viewer"},

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from quarterdeck.hosts.drafts import HostDraft
@@ -169,6 +170,21 @@ def test_a_worker_cuts_output_at_the_limit_of_the_run(node: Node, worker: Worker
     assert (host.state, host.out_bytes + host.err_bytes) == (RunState.SUCCEEDED, 1000)
     assert b"The output is cut here" in node.output(run.id, "worker")
     assert "are not kept" in host.message
+
+
+def test_what_is_cancelled_as_soon_as_the_master_is_back_is_ended_on_its_worker(
+    start: StartNode, worker: WorkerNode, tmp_path: Path
+) -> None:
+    node = start()
+    add_worker(node, worker)
+    run = node.start(f"echo $$ > {tmp_path}/process; exec sleep 300", "worker")
+    wait_until((tmp_path / "process").exists, "the command to run")
+    node.stop()
+    again = start()
+    again.parts.runs.cancel_run(OSKAR, run.id)  # perhaps before it is followed again
+    assert again.end_of(run.id).state is RunState.CANCELLED
+    assert again.parts.runs.list_hosts(run.id)[0].gone is True
+    assert not psutil.pid_exists(int((tmp_path / "process").read_text()))
 
 
 def test_cancel_on_a_worker_proves_that_all_is_gone(node: Node, worker: WorkerNode) -> None:

@@ -97,9 +97,9 @@ class Dispatcher:
             active.leave_waiting()
         parts = [part for active in self._active.values() for part in active.parts if part.may_begin]
         for part in parts:
-            if part.goes_on_alone and part.state is not RunState.QUEUED:
+            if part.may_be_there:
                 part.leave()
-        ours = [part for part in parts if not part.goes_on_alone or part.state is RunState.QUEUED]
+        ours = [part for part in parts if not part.may_be_there]
         stops = (part.stop(RunState.LOST, STOPPED, cancel_seconds=_STOP_SECONDS) for part in ours)
         await asyncio.gather(*stops)
         for part in ours:

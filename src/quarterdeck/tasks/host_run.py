@@ -59,6 +59,8 @@ class HostRun:
         self._output, self._feed, self._clock, self._changed = output, feed, clock, changed
         self._execution: Execution | None = None
         self._running: asyncio.Task[Result] | None = None
+        self._is_taken_up = part.is_taken_up
+        self._stop_asked = (RunState.CANCELLED, "Cancelled before the master was restarted.")
         self._stopped: tuple[RunState, str] | None = None
         self._stop_ended = asyncio.Event()
         self._again: asyncio.Task[None] | None = None
@@ -72,6 +74,11 @@ class HostRun:
     def execution(self) -> Execution | None:
         """What runs it; None while it waits."""
         return self._execution
+
+    @property
+    def may_be_there(self) -> bool:
+        """Whether it may be at work on its host without this master, now or after its end."""
+        return self.goes_on_alone and (self._is_taken_up or self.state is not RunState.QUEUED)
 
     @property
     def may_begin(self) -> bool:
@@ -124,10 +131,8 @@ class HostRun:
             running.cancel()
 
     def _cancel_again(self) -> None:
-        """Cancel what was being cancelled when the master ended: its worker may not know of it."""
-        self._again = asyncio.ensure_future(
-            self.stop(RunState.CANCELLED, "Cancelled before the master was restarted.")
-        )
+        """Stop what was to be stopped before it was followed here: its host may not know of it."""
+        self._again = asyncio.ensure_future(self.stop(*self._stop_asked))
 
     def _limits(self) -> Limits:
         return Limits.of(
@@ -151,11 +156,10 @@ class HostRun:
         """End it with this state, the process tree first; returns when its end is known or given up."""
         if self.is_over or self._stopped:
             return
-        self._stopped = (state, message)
         if self._execution is None or self._running is None:
-            self.gone = True  # nothing of it was ever begun
-            self.end(Result(None, state, message))
+            self._stop_early(state, message)
             return
+        self._stopped = (state, message)
         self._move(RunState.CANCELLING)
         try:
             self.gone = await asyncio.wait_for(self._execution.cancel(), cancel_seconds)
@@ -168,6 +172,15 @@ class HostRun:
             await asyncio.wait({self._running}, timeout=min(_LET_GO_SECONDS, cancel_seconds / 3))
             self._running.cancel()
             self._stop_ended.set()
+
+    def _stop_early(self, state: RunState, message: str) -> None:
+        """End what has not begun; what an earlier master may have begun is stopped once it is followed."""
+        if self.may_be_there:
+            self._stop_asked = (state, message)
+            self._move(RunState.CANCELLING)
+            return
+        self.gone = True
+        self.end(Result(None, state, message))
 
     def leave(self) -> None:
         """Stop following without touching the task: it goes on, or waits on, and is taken up again later."""

@@ -161,7 +161,8 @@ def _conflict_values(conflict: Conflict) -> dict[str, Any]:  # Any: what the tem
 def _usual_on(run: RunRecord, names: Sequence[str]) -> list[Usual]:
     """Return what a run's task usually takes on those of its hosts."""
     runs, wanted = web.part(Runs), set(names)
-    return list(runs.usual(run, [host for host in runs.list_hosts(run.id) if host.name in wanted]).values())
+    hosts = [host for host in runs.list_hosts(run.id) if host.name in wanted]
+    return list(runs.usual_by_now(run, hosts).values())
 
 
 def _standing(run: RunRecord, query: RunPageQuery) -> dict[str, Any]:

@@ -296,6 +296,10 @@ class Runs:
         """Return what the run's task usually takes, by host id, from the runs before it."""
         return self._usual(run.id, run.fingerprint, tuple(host.host_id for host in hosts))
 
+    def usual_by_now(self, run: RunRecord, hosts: Iterable[RunHostRecord]) -> Mapping[str, Usual]:
+        """Return what a run's task usually takes, by host id, from all of its past."""
+        return usual_durations(self._db, run.fingerprint, [host.host_id for host in hosts])
+
     def is_long(self, run: RunRecord, usual: Mapping[str, Usual]) -> bool:
         """Tell whether a run takes longer than it usually does."""
         if run.is_over or run.started_at is None:
