@@ -62,7 +62,10 @@ def seeded(
     changing = SshServer(tmp_path_factory.mktemp("changing"), ssh_keys).start()
     try:
         with running_deck(tmp_path_factory.mktemp("deck") / "home") as deck:
-            yield _fill(deck, ssh_server, changing)
+            filled = _fill(deck, ssh_server, changing)
+            yield filled
+            deck.api("POST", f"/api/v1/runs/{filled.running_id}/cancel")
+            deck.api("GET", f"/api/v1/runs/{filled.running_id}?wait=20")
     finally:
         changing.vanish()
 
