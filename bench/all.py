@@ -54,6 +54,7 @@ MEASUREMENTS = (
         "of 10 million: newest page ≤ 5 ms, a rare actor ≤ 300 ms",
     ),
     Measurement("The same start 50 times at once", "duplicates", "50 starts give one run"),
+    Measurement("After a kill", "recovery", "every run stands as it is within 10 s of the start"),
     Measurement(
         "Many hosts", "matrix", "1,000 hosts and 100,000 runs: ≤ 100 ms of server time, ≤ 100 KB a page"
     ),
