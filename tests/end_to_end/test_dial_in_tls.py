@@ -1,5 +1,6 @@
 """A worker that dials a master behind TLS: verified as usual, or against one pinned certificate."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,29 +36,32 @@ def test_worker_with_the_right_pin_joins_and_dials(deck: Deck, proxy: TlsProxy, 
         wait_until(lambda: state(deck, "pinned") == "well", "the worker to dial in", 30)
 
 
-def cut_once(deck: Deck, proxy: TlsProxy, run_id: str) -> None:
+def cut_once(deck: Deck, proxy: TlsProxy, run_id: str, name: str) -> None:
     """Wait for more output, cut all connections, and wait for the next line."""
-    size, lines = len(output(deck, run_id, "cut")), len(entries(deck, "host.line_up", "cut"))
-    wait_until(lambda: len(output(deck, run_id, "cut")) > size, "more output", 40)
+    size, lines = len(output(deck, run_id, name)), len(entries(deck, "host.line_up", name))
+    wait_until(lambda: len(output(deck, run_id, name)) > size, "more output", 40)
     proxy.show(proxy.certificate)
-    wait_until(lambda: len(entries(deck, "host.line_up", "cut")) == lines + 1, "a new line", 40)
+    wait_until(lambda: len(entries(deck, "host.line_up", name)) == lines + 1, "a new line", 40)
 
 
 def test_line_cut_again_and_again_in_the_middle_of_output_loses_and_doubles_nothing(
     deck: Deck, proxy: TlsProxy, tmp_path: Path
 ) -> None:
+    name, stop, rounds = f"cut-{secrets.token_hex(4)}", tmp_path / "stop", tmp_path / "rounds"
     with Started() as started:
-        worker = started.worker(joining(deck, proxy, tmp_path / "w", "cut", proxy.certificate.fingerprint))
+        worker = started.worker(joining(deck, proxy, tmp_path / "w", name, proxy.certificate.fingerprint))
         worker.start()
-        wait_until(lambda: state(deck, "cut") == "well", "the worker to dial in", 30)
-        command = "for i in $(seq 1 150); do seq 1 2000; seq 1 100 >&2; sleep 0.1; done"
-        run_id = start_run(deck, command, "cut")
+        wait_until(lambda: state(deck, name) == "well", "the worker to dial in", 30)
+        print_ = f"seq 1 2000; seq 1 100 >&2; echo >> {rounds}; sleep 0.1"
+        run_id = start_run(deck, f"until [ -e {stop} ]; do {print_}; done", name)
         for _ in range(4):
-            cut_once(deck, proxy, run_id)
+            cut_once(deck, proxy, run_id, name)
+        stop.touch()
         ended = run_of(deck, run_id, 60)
         assert ended["state"] == "succeeded", ended
-        assert output(deck, run_id, "cut") == numbers(2000) * 150
-        assert output(deck, run_id, "cut", "err") == numbers(100) * 150
+        count = len(rounds.read_text())
+        assert output(deck, run_id, name) == numbers(2000) * count
+        assert output(deck, run_id, name, "err") == numbers(100) * count
 
 
 @pytest.mark.parametrize(("pin", "said"), [("ab" * 32, "not the pinned one"), ("", "not accepted")])

@@ -26,7 +26,7 @@ KINDS: dict[str, Make] = {
     "plain": lambda pool, target, command: SshExecution(pool, target, command, grace_seconds=1),
     "kept": lambda pool, target, command: KeptExecution(pool, target, command, "5" * 32, grace_seconds=1),
 }
-STUBBORN = "trap : TERM; setsid sleep 301 & while :; do sleep 302; done"
+STUBBORN = "trap : TERM; setsid sleep 31971 & while :; do sleep 31972; done"
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def of_root(*words: str) -> list[psutil.Process]:
 async def cancelled(execution: SshExecution | KeptExecution) -> tuple[bool | None, Result]:
     """Cancel a command once it has begun to sleep."""
     running = asyncio.ensure_future(execution.run(Noted()))
-    await until(lambda: of_root("sleep", "302"))
+    await until(lambda: of_root("sleep", "31972"))
     return await execution.cancel(), await running
 
 
@@ -88,7 +88,7 @@ async def test_what_runs_under_sudo_is_ended_with_sudo(
     target = sshd(SetEnv=f"XDG_STATE_HOME={state}").target(username=person.name)
     gone, result = await cancelled(KINDS[kind](pool, target, f"sudo -n sh -c '{STUBBORN}'; echo after"))
     assert (gone, result.state) == (True, RunState.CANCELLED)
-    assert of_root("sleep", "30") == []
+    assert of_root("sleep", "3197") == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,12 +96,12 @@ async def test_what_may_not_be_ended_is_said_to_be_there(
     pool: SshPool, sshd: StartSshd, person: Login, state: Path, allow: Callable[[str], None], kind: str
 ) -> None:
     stubborn = state / "stubborn"
-    stubborn.write_text("#!/bin/sh\ntrap '' TERM HUP\nsleep 302\n")
+    stubborn.write_text("#!/bin/sh\ntrap '' TERM HUP\nsleep 31972\n")
     stubborn.chmod(0o755)
     allow(str(stubborn))
     target = sshd(SetEnv=f"XDG_STATE_HOME={state}").target(username=person.name)
     gone, _ = await cancelled(KINDS[kind](pool, target, f"sudo -n {stubborn}"))
-    left = of_root("sleep", "302")
+    left = of_root("sleep", "31972")
     for process in (*left, *of_root(str(stubborn))):
         process.kill()
     assert gone is False
