@@ -1,14 +1,13 @@
 """A second machine on this one: a network namespace behind a link that can be taken down."""
 
 import contextlib
-import os
 import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pytest
+from tests.needs import need
 
 _IP = shutil.which("ip", path="/usr/sbin:/usr/bin:/sbin")
 
@@ -36,10 +35,7 @@ class FarMachine:
 def far_machine() -> Iterator[FarMachine]:
     """Make a namespace and a link to it; skips where that can't be done."""
     machine = FarMachine(f"qd{secrets.token_hex(4)}", f"10.213.{secrets.randbelow(256)}.2")
-    if reason := _missing(machine.name):
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need(_missing(machine.name))
     near = f"{machine.address.rpartition('.')[0]}.1"
     try:
         _ip("link", "add", machine.name, "type", "veth", "peer", "name", "far", "netns", machine.name)

@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from quarterdeck.hosts.ssh_target import SshTarget
+from tests.needs import need
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 ROOT = "root"
@@ -285,10 +286,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def ssh_keys() -> Iterator[SshKeys]:
-    if reason := missing_sshd():
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need(missing_sshd())
     with open_folder() as folder:
         yield make_keys(folder)
 

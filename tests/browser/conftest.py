@@ -1,6 +1,5 @@
 """A started installation with hosts, runs and people in it, and Chromium to look at it."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.browser.looking import watch
 from tests.deck import PASSWORD, Deck, running_deck
+from tests.needs import need
 from tests.sshd import SshKeys, SshServer
 
 CHROMIUM = shutil.which("chromium")
@@ -33,10 +33,7 @@ Scheme = Literal["light", "dark"]
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("chromium is missing")
-        pytest.skip("chromium is not installed")
+    need("" if CHROMIUM else "chromium is not installed")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

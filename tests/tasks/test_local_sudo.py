@@ -4,7 +4,6 @@ import asyncio
 import os
 import pwd
 import secrets
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from quarterdeck.tasks.processes import MARKER, ProcessTree
 from tests.deck import wait_until
+from tests.needs import missing_sudo, need
 from tests.sshd import Login, login, open_folder
 
 STUBBORN = "trap '' TERM; sleep 303; sleep 303"
@@ -21,11 +21,7 @@ STUBBORN = "trap '' TERM; sleep 303; sleep 303"
 
 @pytest.fixture
 def person() -> Iterator[Login]:
-    missing = "sudo is not installed" if shutil.which("sudo") is None else ""
-    if reason := missing or ("only root can make people" if os.geteuid() else ""):
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need(missing_sudo())
     with login() as made:
         rules = Path(f"/etc/sudoers.d/{made.name}")
         yield made

@@ -13,13 +13,9 @@ from quarterdeck.tasks.executor import Result
 from quarterdeck.tasks.ssh import SshExecution
 from quarterdeck.tasks.ssh_kept import KeptExecution
 from quarterdeck.tasks.states import RunState
-from tests.sshd import Login, StartSshd, login, missing_sshd, open_folder
+from tests.needs import missing_sudo, need
+from tests.sshd import Login, StartSshd, login, open_folder
 from tests.tasks.kept_factories import Noted, until
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("sudo") is None or bool(missing_sshd()),
-    reason="sudo (Debian: sudo), an sshd and root are needed to run a command as somebody else",
-)
 
 Make = Callable[[SshPool, SshTarget, str], SshExecution | KeptExecution]
 KINDS: dict[str, Make] = {
@@ -38,6 +34,7 @@ async def pool() -> AsyncIterator[SshPool]:
 
 @pytest.fixture
 def person() -> Iterator[Login]:
+    need(missing_sudo())
     with login() as person:
         yield person
 
