@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ASSETS := $(shell find src/quarterdeck -path '*/assets/*' -type f -o -name '*.html') package.json package-lock.json build.mjs hatch_build.py
 
-.PHONY: setup run test browser check format bench lock wheel clean
+.PHONY: setup run test browser fuzz check format bench lock wheel clean
 
 setup: .venv/.ready
 
@@ -30,11 +30,16 @@ node_modules/.ready: package-lock.json .venv/.ready
 run: setup
 	QUARTERDECK_HOME=$${QUARTERDECK_HOME:-$(CURDIR)/var} $(BIN)/quarterdeck up
 
+# Most of their time the tests wait for processes and time limits of others: two share a core. Files go out in the
+# order of tests/conftest.py, the long ones first.
 test: .venv/.ready-dev
-	$(BIN)/pytest tests --ignore tests/browser --numprocesses auto --dist loadfile
+	$(BIN)/pytest tests --ignore tests/browser --numprocesses $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())') --dist loadfile --no-loadscope-reorder
 
 browser: .venv/.ready-dev node_modules/.ready
 	$(BIN)/pytest tests/browser
+
+fuzz: .venv/.ready-dev
+	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20500} $(BIN)/pytest tests/contracts/fuzz
 
 check: .venv/.ready-dev node_modules/.ready
 	$(BIN)/ruff check

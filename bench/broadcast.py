@@ -169,8 +169,8 @@ def measure(count: int, ticks: int, stock: bool) -> dict[str, float]:
             process.terminate()
 
 
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + 20
+def wait_for(port: int, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             httpx.get(f"http://127.0.0.1:{port}/publish")

@@ -23,10 +23,11 @@ from quarterdeck.access.identify import SESSION_COOKIE
 from quarterdeck.core.actors import SYSTEM, Role
 from quarterdeck.core.config import Settings
 from quarterdeck.core.ids import new_id
-from quarterdeck.master import MasterParts, create_app
-from quarterdeck.tasks.folding import NOTHING, Ignored
+from quarterdeck.master import create_app
+from quarterdeck.master_parts import MasterParts
 from quarterdeck.tasks.models import Run, RunHost
-from quarterdeck.tasks.result_query import ResultQuery
+from quarterdeck.tasks.results.folding import NOTHING, Ignored
+from quarterdeck.tasks.results.query import ResultQuery
 from quarterdeck.tasks.states import RunState
 from tests.deck import PASSWORD
 from tests.tasks.ended_runs import LONG_AGO, Part, insert_run, same

@@ -20,7 +20,7 @@ from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.serve import allow_many_files
 from quarterdeck.hosts.ssh import SshPool, SshTarget
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.ssh import SshExecution
+from quarterdeck.tasks.ssh.execution import SshExecution
 
 
 class Kept:

@@ -9,6 +9,12 @@ from tests.sshd import ssh_keys as ssh_keys
 from tests.sshd import sshd as sshd
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first: else one process ends with it alone, and the others are idle."""
+    items.sort(key=lambda item: "/end_to_end/" not in item.nodeid)
+
+
 @pytest.fixture(scope="session")
 def ssh_servers(ssh_keys: SshKeys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SshServer]]:
     """Four sshd on 52 addresses (one takes 16 at most), for the tests that leave them as they were."""

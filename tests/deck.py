@@ -16,10 +16,13 @@ from typing import Any, Self
 import httpx
 import psutil
 
+from tests.command_process import CommandProcess
 from tests.sshd import ROOT, SshServer
 
 BIN = Path(sys.executable).parent
 PASSWORD = "correct horse battery"
+COMMANDS = CommandProcess()
+"""Of this process of the test runner."""
 
 
 def free_port() -> int:
@@ -35,12 +38,13 @@ def free_port() -> int:
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 15) -> None:
-    """Poll until ready, or fail with what was waited for."""
+    """Poll until ready, less often as time goes on, or fail with what was waited for."""
     deadline = time.monotonic() + seconds
-    pause = threading.Event()  # never set: a timed wait without busy polling
+    pause, pause_seconds = threading.Event(), 0.02  # never set: a timed wait without busy polling
     while not ready():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        pause.wait(0.02)
+        pause.wait(pause_seconds)
+        pause_seconds = min(1.2 * pause_seconds, 0.25)
 
 
 def supervisors_of(home: Path) -> list[psutil.Process]:
@@ -136,14 +140,7 @@ class Deck:
 
     def cli(self, *arguments: str, given: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the quarterdeck command on this home."""
-        done = subprocess.run(
-            [BIN / "quarterdeck", *arguments],
-            env=self.environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = COMMANDS.run(arguments, self.environment, given)
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done
 

@@ -73,12 +73,15 @@ class WorkerNode:
         }
         self.arguments: list[str] = []
         """Of the quarterdeck command, where the worker is not started by its module."""
+        self.before: tuple[str, ...] = ()
+        """What stands before the whole command, such as what starts it on a far machine."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
         with self.log_path.open("ab") as log:
             module = [sys.executable, "-m", "quarterdeck"]
             command = [str(BIN / "quarterdeck"), *self.arguments] if self.arguments else module
+            command = [*self.before, *command]
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         wait_until(self.is_alive, f"the worker to start; its log is {self.log_path}", 60)
         return self

@@ -9,6 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from quarterdeck.access.grants import Grants
+from quarterdeck.access.profiles import Profiles
+from quarterdeck.access.providers.service import Providers
 from quarterdeck.access.service import Access
 from quarterdeck.core.actors import Actor, ActorKind, Role
 from quarterdeck.core.clock import Clock, SystemClock
@@ -23,8 +26,10 @@ from quarterdeck.history.service import History
 from quarterdeck.hosts.peers import WorkerPeers
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.ssh import SshPool
+from quarterdeck.metrics.alerts.log import AlertLog
+from quarterdeck.metrics.alerts.rulebook import Rulebook
 from quarterdeck.notify.service import Toasts
-from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.output.store import OutputStore
 from quarterdeck.tasks.service import Runs
 
 MASTER_NAME = "master"
@@ -39,6 +44,12 @@ class Parts:
         self.loop = Loop()
         private_directory(settings.home)
 
+    def close(self) -> None:
+        """Let go of the history and of the database, if they were used."""
+        for name in ("history", "db"):
+            if name in self.__dict__:
+                getattr(self, name).close()
+
     def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
         """Tell the viewers of a room; the master that serves sockets overrides this."""
 
@@ -49,10 +60,22 @@ class Parts:
     def end_sockets(self, credential_ids: list[str]) -> None:
         """End the sockets of these sessions and tokens; see ``publish``."""
 
+    def check_sockets(self) -> None:
+        """End the sockets of whoever has other rights by now; see ``publish``."""
+
     @property
     def worker_home(self) -> Path:
         """The home of the worker that `quarterdeck up` starts beside the master."""
         return self.settings.home / "worker"
+
+    @property
+    def address(self) -> str:
+        """Where people open the pages."""
+        return self.settings.public_url or self.settings.bind.url
+
+    def person_id(self, name: str) -> str:
+        """Return by what the parts know a person; raises NotFound."""
+        return self.access.person(name).id
 
     @cached_property
     def actor(self) -> Actor:
@@ -89,6 +112,37 @@ class Parts:
         return Access(self.db, self.history, self.clock, self.settings, self.end_sockets)
 
     @cached_property
+    def providers(self) -> Providers:
+        return Providers(
+            db=self.db,
+            history=self.history,
+            clock=self.clock,
+            settings=self.settings,
+            vault=self.vault,
+            loop=self.loop,
+            access=self.access,
+            rights_changed=self._rights_changed,
+        )
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        return Profiles(self.db, self.history)
+
+    @cached_property
+    def grants(self) -> Grants:
+        return Grants(
+            self.db,
+            self.history,
+            self.clock,
+            forget=self._rights_changed,
+            exists=lambda object_: self.hosts.list.has_object(object_),
+        )
+
+    def _rights_changed(self) -> None:
+        self.access.forget_rights()
+        self.check_sockets()
+
+    @cached_property
     def toasts(self) -> Toasts:
         return Toasts(self.db, self.history, self.publish, self.clock)
 
@@ -102,9 +156,11 @@ class Parts:
 
     @cached_property
     def hosts(self) -> Hosts:
-        return Hosts(
+        hosts = Hosts(
             self.db, self.history, self.vault, self.clock, self.publish, self.pool, self.loop, self.settings
         )
+        hosts.tell_of_moved(self.check_sockets)
+        return hosts
 
     @cached_property
     def runs(self) -> Runs:
@@ -120,7 +176,20 @@ class Parts:
             loop=self.loop,
             publish=self.publish,
             is_watched=self.is_watched,
+            person_now=self.access.person_now,
         )
+
+    @cached_property
+    def rules(self) -> Rulebook:
+        return Rulebook(self.db, self.history, self.clock)
+
+    @cached_property
+    def alert_log(self) -> AlertLog:
+        return AlertLog(self.db, self.clock, self.hosts.list.roll, self.is_silenced)
+
+    def is_silenced(self, host_id: str) -> bool:
+        """Tell whether nobody is to be told of a host's alerts; in threads."""
+        return self.hosts.silences.is_silenced(host_id)
 
     @cached_property
     def peers(self) -> PeerBook:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Flask, request
 
-from quarterdeck.access.permissions import may
+from quarterdeck.access.permissions import may, reason
 from quarterdeck.core.actors import NOBODY, Actor, ActorKind
 from quarterdeck.core.asgi import App
 from quarterdeck.core.bridge import Bridge
@@ -29,15 +29,20 @@ from quarterdeck.core.security import key_file, private_directory, same, token_f
 from quarterdeck.core.web import Edge, install, provide
 from quarterdeck.history import worker as history_worker
 from quarterdeck.history.service import History
-from quarterdeck.tasks import worker as tasks_worker
-from quarterdeck.tasks.code_joining import join_by_code
-from quarterdeck.tasks.master_calls import MasterCalls
-from quarterdeck.tasks.membership import Membership
-from quarterdeck.tasks.spool import MASTER, Spool
-from quarterdeck.tasks.worker import NodeFacts
+from quarterdeck.hosts.membership import Membership
+from quarterdeck.metrics.prometheus import worker as prometheus_worker
+from quarterdeck.metrics.prometheus.reader import reader_of_worker
+from quarterdeck.metrics.sampling import worker as metrics_worker
+from quarterdeck.metrics.sampling.heartbeat import NodeNow
+from quarterdeck.metrics.sampling.node_sampling import NodeSampling
+from quarterdeck.tasks.worker import api as tasks_worker
+from quarterdeck.tasks.worker.api import NodeFacts
+from quarterdeck.tasks.worker.code_joining import join_by_code
+from quarterdeck.tasks.worker.master_calls import MasterCalls
+from quarterdeck.tasks.worker.spool import MASTER, Spool
 
 if TYPE_CHECKING:
-    from quarterdeck.tasks.dial_out import DialOut
+    from quarterdeck.tasks.worker.dial_out import DialOut
 
 TOKEN_FILE: Final = "master-token"  # noqa: S105 - a file's name
 _SHORTEST_TOKEN: Final = 24
@@ -56,6 +61,7 @@ class Parts:
     membership: Membership
     calls: MasterCalls
     spool: Spool
+    sampling: NodeSampling
     bearer: str
 
 
@@ -81,12 +87,17 @@ def make_parts(settings: Settings, clock: Clock | None = None) -> Parts:
         waiters=max(1, settings.threads // 2),
         report=calls.report,
     )
-    return Parts(settings, clock, loop, history, membership, calls, spool, master_bearer(settings))
+    node = NodeNow(node_name(), lambda: spool.running, history.witness)
+    sampling = NodeSampling(settings, clock, loop, membership, node)
+    return Parts(settings, clock, loop, history, membership, calls, spool, sampling, master_bearer(settings))
 
 
-def create_app(settings: Settings, parts: Parts | None = None) -> Flask:
+def create_app(
+    settings: Settings, parts: Parts | None = None, health: prometheus_worker.NodeHealth | None = None
+) -> Flask:
     """Make the worker's API."""
     parts = parts or make_parts(settings)
+    health = health or _health(parts)
     app = Flask(__name__, static_folder=None)
     history = parts.history
     install(
@@ -96,12 +107,15 @@ def create_app(settings: Settings, parts: Parts | None = None) -> Flask:
             judge=may,
             on_denied=history.denied,
             render_error=lambda error, status: None,
+            reason=reason,
         ),
     )
     node = NodeFacts(node_name(), parts.clock.monotonic(), parts.clock, settings, _end_process)
-    provide(app, history, parts.membership, parts.calls, parts.spool, node)
+    provide(app, history, parts.membership, parts.calls, parts.spool, parts.sampling, node, health)
     app.register_blueprint(tasks_worker.blueprint)
     app.register_blueprint(history_worker.blueprint)
+    app.register_blueprint(metrics_worker.blueprint)
+    app.register_blueprint(prometheus_worker.blueprint)
     return app
 
 
@@ -111,8 +125,9 @@ def create_asgi(settings: Settings) -> Dispatcher:
     parts = make_parts(settings)
     if settings.join_code:
         join_by_code(settings, parts.membership, parts.history, bearer=parts.bearer, node=node_name())
-    bridge = Bridge(
-        create_app(settings, parts),
+    health = _health(parts)
+    bridge = health.bridge = Bridge(
+        create_app(settings, parts, health),
         threads=settings.threads,
         body_bytes=settings.body_megabytes * 1_000_000,
         trusted_proxies=settings.trusted_proxies,
@@ -122,7 +137,8 @@ def create_asgi(settings: Settings) -> Dispatcher:
         bridge.close()
         parts.history.close()
 
-    startup, stopping = [parts.spool.recover], [parts.spool.stop]
+    startup = [parts.spool.recover, parts.sampling.start, health.lag.start]
+    stopping = [health.lag.stop, parts.sampling.stop, parts.spool.stop]
     if parts.membership.dials_out:
         line = _line(parts, bridge)
         startup, stopping = [*startup, line.start], [*stopping, line.stop]
@@ -137,9 +153,15 @@ def create_asgi(settings: Settings) -> Dispatcher:
     )
 
 
+def _health(parts: Parts) -> prometheus_worker.NodeHealth:
+    return prometheus_worker.NodeHealth(
+        orders_running=lambda: parts.spool.running, now=lambda: parts.clock.now().timestamp()
+    )
+
+
 def _line(parts: Parts, app: App) -> "DialOut":
     """Make the line to the master; without one, its library is not even loaded."""
-    from quarterdeck.tasks.dial_out import DialOut
+    from quarterdeck.tasks.worker.dial_out import DialOut
 
     member = parts.membership.current()
     if member is None:
@@ -189,6 +211,9 @@ def _identify(parts: Parts) -> Actor:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if not scheme:
         return Actor(ActorKind.NOBODY, NOBODY.name, address=address)
+    authorization = request.headers.get("Authorization", "")
+    if reader := reader_of_worker(request.path, authorization, parts.settings.metrics_token, address):
+        return reader
     if scheme.lower() == "bearer" and same(given.strip(), parts.bearer):
         return Actor(ActorKind.NODE, MASTER, address=address)
     parts.history.denied(Actor(ActorKind.NOBODY, NOBODY.name, address=address), "node.enter", request.path)

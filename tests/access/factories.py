@@ -11,18 +11,28 @@ from flask import Response
 from flask.testing import FlaskClient
 
 from quarterdeck.access import api as access_api
+from quarterdeck.access import auth_api, grant_routes, provider_api
 from quarterdeck.access import routes as access_routes
+from quarterdeck.access.grants import Grants
 from quarterdeck.access.identify import SESSION_COOKIE, Identify
 from quarterdeck.access.passwords import HashCost
-from quarterdeck.access.permissions import may
+from quarterdeck.access.permissions import may, reason
+from quarterdeck.access.profiles import Profiles
+from quarterdeck.access.providers import routes as provider_routes
+from quarterdeck.access.providers.outgoing import CALL_SECONDS
+from quarterdeck.access.providers.service import Providers
 from quarterdeck.access.service import Access
 from quarterdeck.core import web
-from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Role, Scope
+from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Level, Role, Scope
 from quarterdeck.core.config import Settings
 from quarterdeck.core.db import Base, Database
 from quarterdeck.core.errors import Invalid, NotFound
+from quarterdeck.core.loop import Loop
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import Guard
+from quarterdeck.core.vault import Vault
+from quarterdeck.history import routes as history_routes
+from quarterdeck.history.peers import PeerBook
 from quarterdeck.history.service import History
 from quarterdeck.notify import api as notify_api
 from quarterdeck.notify import routes as notify_routes
@@ -61,11 +71,15 @@ class Deck:
     toasts: Toasts
     ended: list[str]
     news: list[tuple[str, dict[str, Any], str]]
+    providers: Providers
+    loop: Loop
+    """Not bound until a test of providers does so."""
 
-    def actor(self, name: str, scope: Scope | None = None) -> Actor:
+    def actor(self, name: str, scope: Level | None = None) -> Actor:
         person = self.access.person(name)
         kind = ActorKind.TOKEN if scope else ActorKind.PERSON
-        return Actor(kind, person.name, "127.0.0.1", person.role, scope, person.id)
+        scopes = (Scope(scope),) if scope else ()
+        return Actor(kind, person.name, "127.0.0.1", person.role, scopes, person_id=person.id)
 
     def records(self, action: str = "") -> list[dict[str, Any]]:
         """Return the history's lines, as the files have them."""
@@ -82,10 +96,17 @@ class Deck:
         self.db.close()
 
 
-def make_deck(home: Path, clock: SetClock | None = None, *, cost: HashCost = CHEAP) -> Deck:
+def make_deck(
+    home: Path,
+    clock: SetClock | None = None,
+    *,
+    cost: HashCost = CHEAP,
+    call_seconds: float = CALL_SECONDS,
+    **settings_given: Any,  # Any: fields of Settings
+) -> Deck:
     """Open a home; twice for the same one is what the command line beside a master is."""
     clock = clock or SetClock()
-    settings = Settings(home=home)
+    settings = Settings(home=home, **settings_given)
     home.mkdir(exist_ok=True)
     db = Database(settings.database)
     Base.metadata.create_all(db.engine)
@@ -104,7 +125,20 @@ def make_deck(home: Path, clock: SetClock | None = None, *, cost: HashCost = CHE
         news.append((event, data, room))
 
     access = Access(db, history, clock, settings, ended.extend, hash_cost=cost)
-    return Deck(home, clock, db, history, access, Toasts(db, history, publish, clock), ended, news)
+    loop = Loop()
+    providers = Providers(
+        db=db,
+        history=history,
+        clock=clock,
+        settings=settings,
+        vault=Vault(b"v" * 32),
+        loop=loop,
+        access=access,
+        rights_changed=access.forget_rights,
+        call_seconds=call_seconds,
+    )
+    toasts = Toasts(db, history, publish, clock)
+    return Deck(home, clock, db, history, access, toasts, ended, news, providers, loop)
 
 
 def add_cast(deck: Deck) -> Deck:
@@ -116,7 +150,9 @@ def add_cast(deck: Deck) -> Deck:
 def make_app(deck: Deck) -> APIFlask:
     """Put the frame and both capabilities' edges around a deck."""
     app = APIFlask("quarterdeck", enable_openapi=False, json_errors=False)
-    web.install(app, web.Edge(Identify(deck.access), may, deck.history.denied, pages.render_error))
+    web.install(
+        app, web.Edge(Identify(deck.access), may, deck.history.denied, pages.render_error, reason=reason)
+    )
     app.error_processor(_as_problem)
     frame = pages.Pages(
         guard=Guard(b"k" * 32, SESSION_COOKIE),
@@ -124,10 +160,16 @@ def make_app(deck: Deck) -> APIFlask:
         node_name="deck",
         waiting_toasts=notify_routes.waiting_toasts,
         toast_count=notify_routes.toast_count,
+        chosen_by=(profiles := Profiles(deck.db, deck.history)).chosen_by,
+        choose_theme=profiles.choose_theme,
     )
     pages.install(app, frame)
-    web.provide(app, deck.access, deck.toasts)
-    for module in (access_routes, access_api, notify_routes, notify_api):
+    forget = deck.access.forget_rights
+    grants = Grants(deck.db, deck.history, deck.clock, forget=forget, exists=lambda _: True)
+    web.provide(app, deck.access, grants, deck.providers, deck.toasts, profiles)
+    web.provide(app, deck.history, PeerBook())
+    edges = (access_routes, provider_routes, grant_routes, access_api, auth_api, notify_routes, notify_api)
+    for module in (*edges, provider_api, history_routes):
         app.register_blueprint(module.blueprint)
     return app
 

@@ -86,9 +86,22 @@ def test_a_token_is_printed_alone(master: Parts) -> None:
     actor = master.access.actor_for_token(made.stdout.strip(), "")
     assert actor is not None
     assert actor.label == "token:ada/ci"
-    token_id = run(master, "token", "list").stdout.partition("\t")[0]
+    listed = run(master, "token", "list").stdout.rstrip("\n").split("\t")
+    assert (listed[1:4], listed[5:]) == (["ada", "ci", "admin"], [listed[5], "-", "-"])
+    token_id = listed[0]
     assert run(master, "token", "revoke", token_id).returncode == 0
     assert run(master, "token", "list", "--person", "ada").stdout == ""
+
+
+def test_a_listed_token_has_its_tags_and_last_use(master: Parts) -> None:
+    made = run(
+        master, "token", "create", "--person", "ada", "--name", "x", "--scope", "read", "--host-tag", "web",
+        "--host-tag", "db",
+    )  # fmt: skip
+    master.access.actor_for_token(made.stdout.strip(), "192.0.2.7")
+    listed = run(master, "token", "list").stdout.rstrip("\n").split("\t")
+    assert listed[5:] == [master.clock.now().isoformat(timespec="seconds"), "192.0.2.7", "db,web"]
+    assert run(master, "token", "revoke", listed[0]).returncode == 0
 
 
 def test_a_disabled_person_is_out_within_two_seconds(master: Parts) -> None:

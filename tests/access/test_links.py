@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from quarterdeck.core.actors import SYSTEM, Role, Scope
+from quarterdeck.core.actors import SYSTEM, Level, Role
 from quarterdeck.core.errors import Conflict, Invalid, NotFound, QuarterdeckError, Unauthenticated
 from quarterdeck.core.log import redact
 from tests.access.factories import PASSWORD, Deck, make_app, make_deck, post, whoami
@@ -135,7 +135,7 @@ def test_a_persons_link_lasts_a_quarter_of_an_hour(deck: Deck) -> None:
 
 def test_a_link_can_set_a_new_password_and_ends_what_the_old_one_opened(deck: Deck) -> None:
     cookie = deck.access.sign_in("vera", PASSWORD)
-    token = deck.access.create_token(SYSTEM, "vera", "job", Scope.READ).secret
+    token = deck.access.create_token(SYSTEM, "vera", "job", Level.READ).secret
     link = deck.access.new_sign_in_link(SYSTEM, "vera").rpartition("/")[2]
     mine = deck.access.sign_in_by_link(link, password="a new long password")
     assert deck.access.actor_for_session(mine, "") is not None

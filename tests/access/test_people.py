@@ -1,10 +1,11 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
-from quarterdeck.core.actors import SYSTEM, Role, Scope
+from quarterdeck.core.actors import SYSTEM, Level, Role
 from quarterdeck.core.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from tests.access.factories import PASSWORD, Deck, make_deck, post
 
@@ -98,7 +99,7 @@ def end_by_reset(deck: Deck) -> None:
 @pytest.mark.parametrize("end", [end_by_role, end_by_disabling, end_by_password, end_by_reset])
 def test_old_cookies_and_tokens_are_dead_after(deck: Deck, end: Callable[[Deck], None]) -> None:
     cookie = deck.access.sign_in("vera", PASSWORD)
-    token = deck.access.create_token(deck.actor("vera"), "vera", "job", Scope.READ)
+    token = deck.access.create_token(deck.actor("vera"), "vera", "job", Level.READ)
     session = deck.access.actor_for_session(cookie, "")
     assert session is not None
     assert deck.access.actor_for_token(token.secret, "") is not None
@@ -173,7 +174,7 @@ def test_nobody_edits_somebody_with_more_rights(deck: Deck) -> None:
 def test_nobody_ends_the_sessions_or_tokens_of_others(deck: Deck) -> None:
     cookie = deck.access.sign_in("ada", PASSWORD)
     session = deck.access.sessions_of(deck.access.person("ada").id)[0]
-    token = deck.access.create_token(deck.actor("ada"), "ada", "job", Scope.ADMIN)
+    token = deck.access.create_token(deck.actor("ada"), "ada", "job", Level.ADMIN)
     for name in ("oskar", "vera", "nils"):
         with pytest.raises(NotFound):
             deck.access.end_session(deck.actor(name), session.id)
@@ -182,7 +183,7 @@ def test_nobody_ends_the_sessions_or_tokens_of_others(deck: Deck) -> None:
         with pytest.raises(NotFound):
             deck.access.revoke_token(deck.actor(name), token.record.id)
         with pytest.raises(NotFound):
-            deck.access.create_token(deck.actor(name), "ada", "mine", Scope.READ)
+            deck.access.create_token(deck.actor(name), "ada", "mine", Level.READ)
     assert deck.access.actor_for_session(cookie, "") is not None
 
 
@@ -200,7 +201,7 @@ def test_another_process_is_noticed_within_two_seconds(deck: Deck) -> None:
 
 def test_sockets_of_expired_sessions_and_tokens_are_reported(deck: Deck) -> None:
     deck.access.sign_in("vera", PASSWORD)
-    token = deck.access.create_token(SYSTEM, "oskar", "job", Scope.RUN, expires_days=1)
+    token = deck.access.create_token(SYSTEM, "oskar", "job", Level.RUN, expires_days=1)
     deck.clock.forward(hours=11)
     deck.access.report_ended()
     assert deck.ended == []
@@ -220,7 +221,7 @@ def test_people_are_found_by_a_part_of_the_name(deck: Deck) -> None:
 
 def test_the_home_keeps_no_secret_in_the_clear(deck: Deck, tmp_path: Path) -> None:
     cookie = deck.access.sign_in("vera", PASSWORD)
-    token = deck.access.create_token(deck.actor("vera"), "vera", "job", Scope.READ).secret
+    token = deck.access.create_token(deck.actor("vera"), "vera", "job", Level.READ).secret
     link = deck.access.new_sign_in_link(SYSTEM, "vera").rpartition("/")[2]
     content = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     for secret in (PASSWORD, cookie, token, link):
@@ -296,3 +297,39 @@ def test_only_administrators_reach_people(as_: As, deck: Deck, name: str) -> Non
     denied = deck.records("person.read") + deck.records("person.write")
     assert len(denied) == len(ROUTES)
     assert {record["kind"] for record in denied} == {"denied"}
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "values", "message"),
+    [
+        ("/people/ada/role", "role", {"role": "operator"}, "This is the last administrator"),
+        ("/people/ada/role", "role", {"role": ""}, "This is the last administrator"),
+        ("/people/ada/disable", "disable", {}, "This is the last administrator"),
+        ("/people/ada/reset-password", "reset", {}, "Change your own password on the account page"),
+        ("/people/robot/reset-password", "reset", {}, "is a service account"),
+        ("/people/robot/link", "link", {}, "is a service account"),
+        ("/people/gone/link", "link", {}, "gone is disabled; enable the person first"),
+    ],
+)
+def test_what_clashes_is_told_beside_its_form_with_the_choice_kept(
+    as_: As, deck: Deck, path: str, field: str, values: dict[str, str], message: str
+) -> None:
+    deck.access.add_person(SYSTEM, "robot", is_service=True)
+    deck.access.add_person(SYSTEM, "gone")
+    deck.access.disable(SYSTEM, "gone")
+    answer = post(as_("ada"), path, **values)
+    assert answer.status_code == 409
+    assert message in answer.text
+    assert f'href="#field-{field}"' in answer.text
+    assert f'id="field-{field}"' in answer.text
+    assert f'id="field-{field}-error"' in answer.text
+    for chosen in values.values():
+        assert re.search(rf'name="role" value="{chosen}"[^>]* checked', answer.text)
+    assert deck.access.person("ada").role is Role.ADMINISTRATOR
+
+
+def test_a_role_that_is_none_is_told_beside_the_field(as_: As, deck: Deck) -> None:
+    answer = post(as_("ada"), "/people/vera/role", role="captain")
+    assert answer.status_code == 422
+    assert 'id="field-role-error"' in answer.text
+    assert deck.access.person("vera").role is Role.VIEWER

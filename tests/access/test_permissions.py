@@ -9,9 +9,9 @@ from quarterdeck.access.permissions import (
     includes,
     may,
     roles_within,
-    scope_limits,
 )
-from quarterdeck.core.actors import NOBODY, SYSTEM, Actor, ActorKind, Role, Scope
+from quarterdeck.access.scopes import levels_for
+from quarterdeck.core.actors import NOBODY, SYSTEM, Actor, ActorKind, Level, Role, Scope
 
 ANYONE = {"home.read", "toast.read", "person.self"}
 VIEWER = ANYONE | {
@@ -19,15 +19,17 @@ VIEWER = ANYONE | {
     "history.export",
     "host.read",
     "base.read",
+    "rule.read",
     "run.read",
     "node.read",
     "metrics.read",
 }
-OPERATOR = VIEWER | {"host.test", "run.start", "run.cancel", "toast.send"}
+OPERATOR = VIEWER | {"host.test", "host.silence", "run.start", "run.cancel", "toast.send"}
 ADMINISTRATOR = OPERATOR | {
     "history.verify",
     "host.write",
     "base.write",
+    "rule.write",
     "person.read",
     "person.write",
     "node.shutdown",
@@ -42,10 +44,10 @@ PEOPLE = [
     ("nils", None, ANYONE),
 ]
 SCOPES = [
-    (Scope.READ, VIEWER - {"person.self"}),
-    (Scope.RUN, OPERATOR - {"person.self"}),
-    (Scope.WRITE, ADMINISTRATOR - {"person.self", "person.read", "person.write", "node.shutdown"}),
-    (Scope.ADMIN, ADMINISTRATOR),
+    (Level.READ, VIEWER - {"person.self"}),
+    (Level.RUN, OPERATOR - {"person.self"}),
+    (Level.WRITE, ADMINISTRATOR - {"person.self", "person.read", "person.write", "node.shutdown"}),
+    (Level.ADMIN, ADMINISTRATOR),
 ]
 
 
@@ -63,9 +65,9 @@ def test_a_person_may_what_the_role_allows(name: str, role: Role, allowed: set[s
 @pytest.mark.parametrize(("scope", "within"), SCOPES)
 @pytest.mark.parametrize(("name", "role", "allowed"), PEOPLE)
 def test_a_token_may_what_both_scope_and_role_allow(
-    name: str, role: Role, allowed: set[str], scope: Scope, within: set[str], verb: str
+    name: str, role: Role, allowed: set[str], scope: Level, within: set[str], verb: str
 ) -> None:
-    token = Actor(ActorKind.TOKEN, f"{name}/job", role=role, scope=scope)
+    token = Actor(ActorKind.TOKEN, f"{name}/job", role=role, scopes=(Scope(scope),))
     assert may(token, verb) is (verb in allowed & within)
 
 
@@ -82,8 +84,8 @@ def test_a_token_without_a_scope_may_nothing(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", EVERY)
 def test_nodes_may_only_their_part_of_the_protocol(verb: str) -> None:
-    worker = Actor(ActorKind.NODE, "worker-1", role=Role.ADMINISTRATOR, scope=Scope.ADMIN)
-    master = Actor(ActorKind.NODE, "master", role=Role.ADMINISTRATOR, scope=Scope.ADMIN)
+    worker = Actor(ActorKind.NODE, "worker-1", role=Role.ADMINISTRATOR, scopes=(Scope(Level.ADMIN),))
+    master = Actor(ActorKind.NODE, "master", role=Role.ADMINISTRATOR, scopes=(Scope(Level.ADMIN),))
     assert may(worker, verb) is (verb in WORKER_VERBS)
     assert may(master, verb) is (verb in MASTER_VERBS)
 
@@ -94,10 +96,10 @@ def test_the_system_may_every_known_verb_of_people(verb: str) -> None:
 
 
 def test_a_role_gives_its_tokens_no_more_than_itself() -> None:
-    assert scope_limits(None) == ()
-    assert scope_limits(Role.VIEWER) == (Scope.READ,)
-    assert scope_limits(Role.OPERATOR) == (Scope.READ, Scope.RUN)
-    assert scope_limits(Role.ADMINISTRATOR) == tuple(Scope)
+    assert levels_for(None) == ()
+    assert levels_for(Role.VIEWER) == (Level.READ,)
+    assert levels_for(Role.OPERATOR) == (Level.READ, Level.RUN)
+    assert levels_for(Role.ADMINISTRATOR) == tuple(Level)
 
 
 def test_roles_include_the_lower_ones() -> None:

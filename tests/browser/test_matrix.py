@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from quarterdeck.core.db import Database
-from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.output.store import OutputStore
 from quarterdeck.tasks.states import RunState
 from tests.browser.conftest import OpenPage, Seeded
 from tests.browser.looking import faults_of, findings
@@ -156,6 +156,7 @@ def test_what_is_chosen_and_typed_outlives_the_refresh(open_page: OpenPage, seed
     expect(page.get_by_label("Filter by name")).to_have_value("half a na")
     assert page.locator(".hosts-bar").bounding_box() == top
     expect(page.get_by_role("heading", name="All 3 the same")).to_be_visible()
+    expect(page.locator(".host-output-state [data-state=failed]")).to_have_count(3)
     assert faults_of(page) == []
 
 

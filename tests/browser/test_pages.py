@@ -11,6 +11,7 @@ from tests.browser.looking import faults_of, findings
 
 PAGES = [
     "/",
+    "/live",
     "/hosts",
     "/hosts?q=nothing-has-this-name",
     "/hosts/new",
@@ -25,6 +26,12 @@ PAGES = [
     "/hosts/web1/remove",
     "/hosts/import",
     "/hosts/invitations",
+    "/fleet/silences",
+    "/fleet/silences?host=web1",
+    "/fleet/alerts",
+    "/fleet/alerts?host=nowhere",
+    "/fleet/rules",
+    "/fleet/rules/new",
     "/bases",
     "/bases/tickets/remove",
     "/runs",
@@ -44,6 +51,14 @@ PAGES = [
     "/toasts",
     "/toasts?level=error",
     "/account",
+    "/account/profile",
+    "/access",
+    "/access?who=vera&host=web1",
+    "/access/providers",
+    "/access/changes",
+    "/access/changes?kind=refused&about=nobody-of-this-name",
+    "/api/docs",
+    "/api/docs/runs",
     "/people",
     "/people?q=nobody",
     "/people/oskar",
@@ -112,6 +127,25 @@ def submit_short_password(page: Page, _: Seeded) -> None:
     page.get_by_role("button", name="Change the password").click()
 
 
+def submit_zone_of_no_place(page: Page, _: Seeded) -> None:
+    page.goto("/account/profile")
+    page.get_by_label("Display name").fill("Ada \u202e Lovelace")
+    page.get_by_label("Time zone").fill("zurich")
+    send_unchecked(page)
+
+
+def take_the_last_administrator_away(page: Page, _: Seeded) -> None:
+    page.goto("/people/ada")
+    page.get_by_label("Viewer").check()
+    page.get_by_role("button", name="Save the role").click()
+
+
+def disable_the_last_administrator(page: Page, _: Seeded) -> None:
+    page.goto("/people/ada")
+    page.get_by_text("Disable…").click()
+    page.get_by_role("button", name="Disable ada").click()
+
+
 def submit_person_that_is_there(page: Page, _: Seeded) -> None:
     page.goto("/people/new")
     page.get_by_label("Name").fill("oskar")
@@ -141,6 +175,7 @@ def send_unchecked(page: Page) -> None:
         submit_run_without_hosts,
         submit_base_of_no_address,
         submit_short_password,
+        submit_zone_of_no_place,
         submit_person_that_is_there,
         ask_history_nonsense,
         import_wrong_rows,
@@ -156,6 +191,19 @@ def test_refused_form_has_no_finding(
     assert page.locator("[role=alert] a[href^='#field-']").count() >= 1 or page.locator(".error").count() >= 1
     assert findings(page) == []
     assert faults_of(page, expected_status=422) == []
+
+
+@pytest.mark.parametrize("submit", [take_the_last_administrator_away, disable_the_last_administrator])
+def test_clash_is_told_beside_its_form_without_a_finding(
+    submit: Callable[[Page, Seeded], None], open_page: OpenPage, seeded: Seeded
+) -> None:
+    page = open_page("/patterns")
+    with page.expect_response(lambda answer: answer.status == 409):
+        submit(page, seeded)
+    page.wait_for_load_state()
+    assert page.locator(".error").first.is_visible()
+    assert findings(page) == []
+    assert faults_of(page, expected_status=409) == []
 
 
 def see_host_key(page: Page, seeded: Seeded) -> None:

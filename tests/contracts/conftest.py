@@ -1,12 +1,16 @@
 """The real master's web app on a home of its own, with nothing running."""
 
+import logging
+import os
 from collections.abc import Iterator
 
 import pytest
 from apiflask import APIFlask
 
 from quarterdeck.core.config import load_settings
-from quarterdeck.master import MasterParts, create_app
+from quarterdeck.master import create_app
+from quarterdeck.master_parts import MasterParts
+from tests.contracts.matrix_world import World, make_world
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +24,15 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MasterParts]:
 @pytest.fixture(scope="session")
 def app(parts: MasterParts) -> APIFlask:
     return create_app(parts)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Each refusal is on record and synced; whether it outlives a power cut is not the question here.
+        patch.setattr(os, "fsync", lambda _fd: None)
+        patch.setattr(os, "fdatasync", lambda _fd: None)
+        logging.disable()  # a third of the time of so many requests
+        with make_world(tmp_path_factory.mktemp("matrix") / "home") as world:
+            yield world
+        logging.disable(logging.NOTSET)

@@ -5,6 +5,8 @@ from alembic.migration import MigrationContext
 
 import quarterdeck.access.models
 import quarterdeck.hosts.models
+import quarterdeck.metrics.alerts.models
+import quarterdeck.metrics.kept.models
 import quarterdeck.notify.models
 import quarterdeck.tasks.models  # noqa: F401 - imported for their tables
 from quarterdeck.core.db import Base, Database

@@ -51,6 +51,7 @@ async def live_serving(
     **options: Any,  # Any: members of LiveOptions
 ) -> AsyncIterator[tuple[Live, int]]:
     live = Live(identify or Cast(), LiveOptions(**options))
+    live.allow_own_rooms(lambda _actor: True)
 
     async def nothing(_scope: Any, _receive: Any, _send: Any) -> None:
         raise AssertionError("no request is meant for the web application")
@@ -64,20 +65,25 @@ async def live_serving(
 
 
 @contextlib.asynccontextmanager
-async def client(port: int, name: str, *transports: str) -> AsyncIterator[socketio.AsyncClient]:
-    """Connect with the library's own client; what arrives is kept in ``client.news``."""
+async def client(
+    port: int, name: str, *transports: str, namespace: str = CONSOLE
+) -> AsyncIterator[socketio.AsyncClient]:
+    """Connect with the library's own client; what arrives is kept in ``client.news``.
+
+    Without a name it shows no credentials.
+    """
     made = socketio.AsyncClient(reconnection=False)
     made.news = []
 
     async def keep(event: str, *arguments: Any) -> None:
         made.news.append((event, *arguments))
 
-    made.on("*", keep, namespace=CONSOLE)
+    made.on("*", keep, namespace=namespace)
     try:
         await made.connect(
             f"http://127.0.0.1:{port}",
-            headers={"Authorization": f"Bearer {name}"},
-            namespaces=[CONSOLE],
+            headers={"Authorization": f"Bearer {name}"} if name else {},
+            namespaces=[namespace],
             transports=list(transports) or ["websocket"],
         )
         yield made

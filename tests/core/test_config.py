@@ -116,6 +116,16 @@ def test_other_systems_names_stand_in_the_file_too(tmp_path: Path) -> None:
         ("QUARTERDECK_MASTER_URL", "http://deck.example.org", "an https address"),
         ("QUARTERDECK_PUBLIC_URL", "https://deck.example.org/?x=1", "an http or https address"),
         ("QUARTERDECK_MASTER_BEARER_TOKEN", "short", "a secret of at least 24 characters"),
+        ("QUARTERDECK_SESSION_HOURS", "0", "a whole number from 1 to 720"),
+        ("QUARTERDECK_SESSION_DAYS", "366", "a whole number from 1 to 365"),
+        ("QUARTERDECK_API_ACCESS_MINUTES", "61", "a whole number from 1 to 60"),
+        ("QUARTERDECK_API_REFRESH_DAYS", "forever", "a whole number from 1 to 365"),
+        ("QUARTERDECK_LINK_MINUTES", "1441", "a whole number from 1 to 1440"),
+        ("QUARTERDECK_INVITATION_HOURS", "0", "a whole number from 1 to 720"),
+        ("QUARTERDECK_RESET_LINK_HOURS", "169", "a whole number from 1 to 168"),
+        ("QUARTERDECK_BREAK_GLASS_MINUTES", "61", "a whole number from 1 to 60"),
+        ("QUARTERDECK_JOIN_CODE", "letmein", "a code as the master shows it"),
+        ("QUARTERDECK_JOIN_CODE", "0000-0000-0000-0000-0000", "a code as the master shows it"),
     ],
 )
 def test_a_bad_value_names_the_setting_and_what_it_may_be(
@@ -152,3 +162,16 @@ def test_every_setting_has_a_name_and_says_what_it_is() -> None:
     for item in fields(Settings):
         assert item.metadata["about"].endswith("."), item.name
         assert variable_name(item.name).isupper()
+
+
+def test_a_session_can_not_last_longer_unused_than_in_all(tmp_path: Path) -> None:
+    assert load(tmp_path, QUARTERDECK_SESSION_HOURS="48", QUARTERDECK_SESSION_DAYS="2").session_hours == 48
+    with pytest.raises(SettingsError, match=r"QUARTERDECK_SESSION_HOURS is 49, longer than .* at most 48"):
+        load(tmp_path, QUARTERDECK_SESSION_HOURS="49", QUARTERDECK_SESSION_DAYS="2")
+
+
+@pytest.mark.parametrize(
+    "code", ["7K3M-9QXR-2B4N-TTWZ-80AC", "7k3m9qxr2b4nttwz80ac", "7K3M 9QXR 2B4N TTWZ 80AC"]
+)
+def test_a_join_code_is_taken_however_it_is_written(tmp_path: Path, code: str) -> None:
+    assert load(tmp_path, QUARTERDECK_JOIN_CODE=code).join_code == code

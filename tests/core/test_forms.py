@@ -51,6 +51,7 @@ def test_each_bad_field_has_its_message(values: dict[str, object], fields: dict[
     with pytest.raises(Invalid) as refused:
         parse(HostForm, values)
     assert refused.value.fields == fields
+    assert refused.value.message == "; ".join(f"{name}: {text}" for name, text in fields.items())
 
 
 def test_a_choice_says_what_can_be_chosen() -> None:

@@ -1,7 +1,10 @@
 """Keys and files that only their owner may read, and secrets at rest."""
 
+import fcntl
 import multiprocessing
 import os
+import subprocess
+import sys
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from quarterdeck.core.security import (
     key_file,
     new_token,
     private_directory,
+    private_file,
     same,
     token_digest,
     write_private,
@@ -45,6 +49,24 @@ def test_a_private_file_is_never_open(tmp_path: Path, monkeypatch: pytest.Monkey
     assert seen == [0o600, 0o600]
     assert (path.read_bytes(), mode(path), mode(path.parent)) == (b"second", 0o600, 0o700)
     assert [file.name for file in path.parent.iterdir()] == ["one"]
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether another process has a lock on the file."""
+    script = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    return (
+        subprocess.run([sys.executable, "-c", script, path], capture_output=True, check=False).returncode != 0
+    )
+
+
+def test_a_private_file_that_is_there_keeps_its_locks(tmp_path: Path) -> None:
+    path = private_file(tmp_path / "data")
+    path.chmod(0o644)
+    with path.open("r+") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        assert mode(private_file(path)) == 0o600
+        assert is_locked(path)
+    assert not is_locked(path)
 
 
 def test_a_key_is_made_once_and_private(tmp_path: Path) -> None:

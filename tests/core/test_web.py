@@ -79,7 +79,7 @@ def test_bad_credentials_are_refused_everywhere(site: Site) -> None:
         (Invalid({"name": "This is needed."}), 422, {"errors": {"name": "This is needed."}}),
         (NotFound("There is no such host."), 404, {"detail": "There is no such host."}),
         (Conflict("It runs already.", duplicate_of="01run"), 409, {"duplicate_of": "01run"}),
-        (Limited("Wait.", retry_after=7), 429, {"title": "Too many tries"}),
+        (Limited("Too many.", retry_after=7), 429, {"title": "Too many requests", "retry_after": 7}),
         (Busy("/history can't be written."), 503, {"detail": "/history can't be written."}),
         (RuntimeError("marker-secret"), 500, {"title": "Something went wrong"}),
     ],

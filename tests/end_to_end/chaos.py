@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from quarterdeck.tasks.processes import MARKER
+from quarterdeck.tasks.local.processes import MARKER
 from tests.deck import Deck
 from tests.sshd import SshServer
 from tests.worker_node import WorkerNode

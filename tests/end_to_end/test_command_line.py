@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,7 +44,6 @@ WRONG = [
     ["host", "add", "web1", "--address", "127.0.0.1", "--port", "many"],
     ["host", "add", "web1", "--address", "127.0.0.1", "--key-file", "/no/such/file"],
     ["person", "add", "bob", "--role", "king"],
-    ["token", "create", "--person", "ada", "--name", "t", "--scope", "everything"],
     ["token", "create", "--person", "ada", "--name", "t", "--scope", "read", "--expires-days", "0"],
     ["history", "show", "-n", "0"],
     ["history", "export", "--format", "xml"],
@@ -59,6 +57,7 @@ REFUSED = {
     "person role nobody viewer": "no person",
     "person add ada": "ada",
     "token create --person nobody --name t --scope read": "no person",
+    "token create --person ada --name t --scope everything": "is not a scope",
     "token revoke absent": "token",
     "base add b ftp://example.org": "https://",
     "base remove nowhere": "nowhere",
@@ -82,9 +81,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deck]:
 @pytest.fixture(scope="module")
 def helps(deck: Deck) -> dict[str, str]:
     """The help of every command."""
-    with ThreadPoolExecutor(4) as pool:
-        done = pool.map(lambda command: deck.cli(*command.split(), "--help").stdout, COMMANDS)
-        return dict(zip(COMMANDS, done, strict=True))
+    return {command: deck.cli(*command.split(), "--help").stdout for command in COMMANDS}
 
 
 def test_the_help_is_enough_to_begin_with(deck: Deck) -> None:
@@ -103,14 +100,16 @@ def test_the_help_of_a_command_names_what_it_takes(helps: dict[str, str], comman
 
 
 def test_wrong_usage_ends_with_2_and_a_clear_line(deck: Deck) -> None:
-    for arguments, done in at_once(deck, WRONG):
+    for arguments in WRONG:
+        done = deck.cli(*arguments, check=False)
         assert done.returncode == 2, (arguments, done.stdout, done.stderr)
         assert re.search(r"^(Error: |Usage: )", done.stderr, re.M), (arguments, done.stderr)
         assert "Traceback" not in done.stderr
 
 
 def test_what_is_refused_ends_with_1_and_says_why(deck: Deck) -> None:
-    for arguments, done in at_once(deck, [line.split() for line in REFUSED]):
+    for arguments in map(str.split, REFUSED):
+        done = deck.cli(*arguments, check=False)
         assert done.returncode == 1, (arguments, done.stdout, done.stderr)
         assert REFUSED[" ".join(arguments)] in done.stderr, (arguments, done.stderr)
         assert "Traceback" not in done.stderr
@@ -129,7 +128,6 @@ def test_a_fault_that_the_master_finds_is_told_by_its_field_once(deck: Deck) -> 
         ["host", "import"],
         ["host", "add", "bad", "--address", "a.example.org", "--user", "root", "--key-file"],
         ["base", "add", "bad", "https://a.example.org", "--bearer-file"],
-        ["runs", "list", "--token-file"],
     ],
     ids=" ".join,
 )
@@ -141,13 +139,6 @@ def test_a_file_that_is_no_text_is_refused_and_said_so(
     done = deck.cli(*arguments, str(binary), check=False)
     assert (done.returncode, "no text in UTF-8" in done.stderr) == (1, True), done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_token_file_without_a_token_is_refused(deck: Deck, tmp_path: Path) -> None:
-    for content in ("", "na\u00efve", "two words"):
-        (tmp_path / "token").write_text(content, encoding="utf-8")
-        done = deck.cli("runs", "list", "--token-file", str(tmp_path / "token"), check=False)
-        assert done.stderr.endswith("token holds no token.\n"), done.stderr
 
 
 def test_the_import_of_the_readme_works(deck: Deck, tmp_path: Path) -> None:
@@ -287,7 +278,25 @@ def test_a_home_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def at_once(deck: Deck, lines: list[list[str]]) -> list[tuple[list[str], subprocess.CompletedProcess[str]]]:
-    """Run commands beside each other, as scripts and people do."""
-    with ThreadPoolExecutor(4) as pool:
-        return list(zip(lines, pool.map(lambda line: deck.cli(*line, check=False), lines), strict=True))
+@pytest.mark.parametrize(
+    "command",
+    ["person list", "host list", "history show", "token list", "toast send hello", "simulate --add"],
+)
+def test_a_mistyped_home_is_refused_and_not_made(tmp_path: Path, command: str) -> None:
+    fresh = Deck(tmp_path / "mistyped")
+    done = fresh.cli(*command.split(), check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: There is no home of a master in {fresh.home}. "), done.stderr
+    assert f"`quarterdeck --home {fresh.home} up` makes one" in done.stderr
+    assert not fresh.home.exists()
+
+
+def test_the_first_person_may_be_added_to_a_new_home(tmp_path: Path) -> None:
+    fresh = Deck(tmp_path / "fresh")
+    fresh.add_person("ada", "administrator")
+    assert fresh.cli("person", "list").stdout.startswith("ada\tadministrator\tactive")
+
+
+def test_the_home_of_a_worker_is_not_taken_for_one_of_a_master(deck: Deck) -> None:
+    done = deck.cli("--home", str(deck.home / "worker"), "person", "list", check=False)
+    assert "There is no home of a master in" in done.stderr

@@ -192,12 +192,20 @@ def test_worker_remembers_how_it_joined(deck: Deck, started: Started, tmp_path: 
     assert len(worker.acted("node.join")) == 2, "the same code is not tried again"
 
 
-@pytest.mark.parametrize("code", ["", "ABCD-EFGH-JKMN-PQRS-TVWX", "0"])
-def test_worker_without_a_good_code_ends_with_the_reason(deck: Deck, tmp_path: Path, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("", "needs a master to dial"),
+        ("ABCD-EFGH-JKMN-PQRS-TVWX", "This code is not valid"),
+        ("0", "QUARTERDECK_JOIN_CODE is not valid; it must be a code as the master shows it"),
+    ],
+)
+def test_worker_without_a_good_code_ends_with_the_reason(
+    deck: Deck, tmp_path: Path, code: str, said: str
+) -> None:
     worker = DiallingWorker(tmp_path / "w", deck.url, code, QUARTERDECK_DIAL_OUT="true")
     worker.start()
     wait_until(lambda: worker.has_ended, "the worker to end")
-    said = "needs a master to dial" if not code else "This code is not valid"
     assert said in worker.log()
 
 
@@ -205,7 +213,12 @@ def test_code_may_come_from_standard_input(deck: Deck, tmp_path: Path) -> None:
     environment = DiallingWorker(tmp_path / "w", "").environment
     command = [str(BIN / "quarterdeck"), "worker", "--join", "-", "--master", deck.url]
     done = subprocess.run(
-        command, env=environment, input="0000-no-such-code-0000\n", text=True, capture_output=True, timeout=60
+        command,
+        env=environment,
+        input="7K3M-no51-such-c0de-0000\n",
+        text=True,
+        capture_output=True,
+        timeout=60,
     )
     assert done.returncode == 1
     assert "This code is not valid" in done.stderr

@@ -21,7 +21,8 @@ import pytest
 from apiflask import APIFlask
 
 from quarterdeck.core.config import load_settings
-from quarterdeck.master import MasterParts, create_app
+from quarterdeck.master import create_app
+from quarterdeck.master_parts import MasterParts
 from tests.deck import Deck, running_deck
 from tests.end_to_end.visitor import Visitor, add_cast, signed_in
 from tests.sshd import ROOT, SshServer, make_key

@@ -14,8 +14,8 @@ from quarterdeck.access.identify import SESSION_COOKIE
 from quarterdeck.access.permissions import may
 from quarterdeck.core import web
 from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Role
-from quarterdeck.core.errors import Invalid, NotFound, QuarterdeckError, Unreachable
-from quarterdeck.core.forms import field_messages
+from quarterdeck.core.errors import NotFound, QuarterdeckError, Unreachable
+from quarterdeck.core.forms import invalid
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import Guard
 from quarterdeck.history import api, routes, worker
@@ -35,12 +35,13 @@ def identify() -> Actor:
     return Actor(ActorKind.PERSON, name, "10.0.0.9", CAST[name]) if name in CAST else NOBODY
 
 
-def make_app(history: History, book: PeerBook | None = None) -> APIFlask:
+def make_app(history: History, book: PeerBook | None = None, *, time_zone: str = "UTC") -> APIFlask:
     app = APIFlask("quarterdeck", docs_path=None, json_errors=False)
     web.install(app, web.Edge(identify, may, history.denied, pages.render_error))
     app.error_processor(_bad_input)
     guard = Guard(b"k" * 32, SESSION_COOKIE)
-    pages.install(app, pages.Pages(guard=guard, clock=SetClock(), node_name="master"))
+    frame = pages.Pages(guard=guard, clock=SetClock(), node_name="master", time_zone=time_zone)
+    pages.install(app, frame)
     web.provide(app, history, book or PeerBook())
     app.register_blueprint(routes.blueprint)
     app.register_blueprint(api.blueprint)
@@ -49,7 +50,7 @@ def make_app(history: History, book: PeerBook | None = None) -> APIFlask:
 
 def _bad_input(error: HTTPError) -> Response:
     if isinstance(cause := error.__context__, ValidationError):
-        return web.answer_error(Invalid(field_messages(cause)))
+        return web.answer_error(invalid(cause))
     return web.answer_error(QuarterdeckError(error.message or ""))
 
 

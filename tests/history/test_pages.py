@@ -4,13 +4,16 @@ import csv
 import io
 import json
 import re
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from quarterdeck.access.identify import SESSION_COOKIE
 from quarterdeck.core.actors import Actor, ActorKind
 from quarterdeck.history.query import HistoryQuery
 from quarterdeck.history.service import History
-from tests.history.apps import WorkerClient
+from tests.history.apps import WorkerClient, make_app
 from tests.history.conftest import As
 from tests.history.factories import ADA, OSKAR, write_events
 
@@ -192,3 +195,18 @@ def test_json_api_lists_all_entries_unless_asked_otherwise(as_: As, history: His
     kinds = [entry["kind"] for entry in json.loads(client.get("/api/v1/history").data)["entries"]]
     assert kinds == ["outcome", "intent"]
     assert len(json.loads(client.get("/api/v1/history?kind=actions").data)["entries"]) == 1
+
+
+def test_days_are_those_of_the_reader(history: History) -> None:
+    client = make_app(history, time_zone="Asia/Tokyo").test_client()
+    client.set_cookie(SESSION_COOKIE, "vera")
+    history.event(ADA, "host.test", "host:web-1")
+    here = history.page(HistoryQuery()).entries[0].at.astimezone(ZoneInfo("Asia/Tokyo"))
+    today, tomorrow = f"{here:%Y-%m-%d}", f"{here + timedelta(days=1):%Y-%m-%d}"
+    page = client.get(f"/history?since={today}&until={today}").text
+    assert "Since (Asia/Tokyo)" in page
+    assert "host.test" in page
+    assert f"{here:%Y-%m-%d %H:%M:%S} JST</time>" in page
+    assert "host.test" not in client.get(f"/history?since={tomorrow}").text
+    exported = client.get(f"/history.json?since={today}&until={today}").get_json()
+    assert exported[0]["time"].endswith("Z")

@@ -86,7 +86,7 @@ def fits(entry: Entry, query: HistoryQuery) -> bool:
     return all((
         not query.actor or entry.actor == query.actor,
         not query.kind or entry.kind == query.kind,
-        not query.action or f"{entry.action}.".startswith(f"{query.action}."),
+        not query.action or f"{entry.action}.".startswith(tuple(f"{a}." for a in query.action.split(","))),
         not query.object or f"{entry.object}:".startswith(f"{query.object}:"),
         not query.host or query.host in hosts or entry.object == f"host:{query.host}",
         not query.since or entry.at >= query.since,
@@ -107,7 +107,7 @@ moments = st.one_of(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     actor=maybe(*NAMES, "nobody"),
-    action=maybe(*ACTIONS, "ho", "host.add.a"),
+    action=maybe(*ACTIONS, "ho", "host.add.a", "host.add,task", "absent,host.add.again,task"),
     object_=maybe(*OBJECTS, "host:web", "run"),
     host=maybe(*HOSTS, "web"),
     kind=maybe(*Kind),
@@ -329,7 +329,7 @@ def actions_truth(folder: Path, query: HistoryQuery) -> list[Entry]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     actor=maybe("ada", "oskar", "system"),
-    action=maybe("task", "task.run", "host"),
+    action=maybe("task", "task.run", "host", "host,absent"),
     object_=maybe("run:3", "run", "host:web-1"),
     q=maybe("df 5", "df", "failed", "oskar", "n"),
     since=moments,

@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 from quarterdeck.access.identify import SESSION_COOKIE
 from quarterdeck.access.permissions import may
 from quarterdeck.core import web
-from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Role, Scope
+from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Level, Role, Scope
 from quarterdeck.core.errors import Busy, Invalid, Limited, Unauthenticated
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import Guard
@@ -50,7 +50,7 @@ def identify() -> Actor:
     if given := request.headers.get("Authorization"):
         if given != "Bearer good":
             raise Unauthenticated("This token is not known.")
-        return Actor(ActorKind.TOKEN, "ada/test", role=Role.ADMINISTRATOR, scope=Scope.ADMIN)
+        return Actor(ActorKind.TOKEN, "ada/test", role=Role.ADMINISTRATOR, scopes=(Scope(Level.ADMIN),))
     name = request.cookies.get(SESSION_COOKIE, "").partition(".")[0]
     return Actor(ActorKind.PERSON, name, role=CAST[name], person_id=name) if name in CAST else NOBODY
 
@@ -129,7 +129,7 @@ def _add_trials(app: Flask) -> None:
         errors: dict[str, Exception] = {
             "busy": Busy("history/ can't be written: no space left."),
             "invalid": Invalid({"port": "This must be a <number>."}),
-            "limited": Limited("Wait 30 seconds.", retry_after=30),
+            "limited": Limited("Too many.", retry_after=30),
         }
         raise errors.get(kind, RuntimeError("a secret in the cause"))
 

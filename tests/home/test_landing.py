@@ -31,7 +31,7 @@ def test_each_sees_the_doors_that_open(app: Flask, name: str, cards: set[str]) -
 
 
 def test_the_navigation_follows_the_role_and_marks_the_page(app: Flask) -> None:
-    assert nav(as_(app, "vera").get("/").text) == ["Home", "Hosts", "Runs", "History", "API bases"]
+    assert nav(as_(app, "vera").get("/").text) == ["Home", "Hosts", "Fleet", "Runs", "History", "API bases"]
     assert nav(as_(app, "nils").get("/").text) == ["Home"]
     assert '<a href="/" aria-current="page">' in as_(app, "vera").get("/").text
 

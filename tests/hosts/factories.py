@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from quarterdeck.access.permissions import may
 from quarterdeck.core import web
-from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Role, Scope
+from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Level, Role, Scope
 from quarterdeck.core.config import Settings
 from quarterdeck.core.db import Base, Database
 from quarterdeck.core.errors import Invalid
@@ -28,7 +28,7 @@ from quarterdeck.core.ui.guard import Guard
 from quarterdeck.core.vault import Vault
 from quarterdeck.history.service import History
 from quarterdeck.hosts import api as hosts_api
-from quarterdeck.hosts import line_api
+from quarterdeck.hosts import line_api, silence_api, silence_routes
 from quarterdeck.hosts import routes as hosts_routes
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
@@ -174,13 +174,16 @@ def make_app(node: Node) -> APIFlask:
     app.register_blueprint(hosts_routes.blueprint)
     app.register_blueprint(hosts_api.blueprint)
     app.register_blueprint(line_api.blueprint)
+    app.register_blueprint(silence_routes.blueprint)
+    app.register_blueprint(silence_api.blueprint)
     return app
 
 
 def _identify() -> Actor:
     bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if bearer in ROLES:
-        return Actor(ActorKind.TOKEN, f"{bearer}/test", "127.0.0.1", ROLES[bearer], Scope.ADMIN, bearer)
+        scopes = (Scope(Level.ADMIN),)
+        return Actor(ActorKind.TOKEN, f"{bearer}/test", "127.0.0.1", ROLES[bearer], scopes, person_id=bearer)
     name = request.cookies.get(COOKIE, "")
     return person(name) if name in ROLES else NOBODY
 

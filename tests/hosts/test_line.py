@@ -16,7 +16,7 @@ from quarterdeck.hosts.line import BrokenRules as LineRulesBroken
 from quarterdeck.hosts.line import Ending, Line
 from quarterdeck.hosts.line_transport import LineTransport, NoLine, line_url
 from quarterdeck.protocol import line as protocol
-from quarterdeck.tasks.line_answers import BrokenRules, LineAnswers
+from quarterdeck.tasks.worker.line_answers import BrokenRules, LineAnswers
 from tests.core.server import until
 
 HOST = "0" * 26

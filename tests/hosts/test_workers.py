@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import update
@@ -44,6 +45,7 @@ class Watch:
 
 @pytest.fixture
 def watch(node: Node) -> Watch:
+    node.clock.moment = datetime.now(UTC)  # as the workers have it, which are real processes
     return Watch(node)
 
 

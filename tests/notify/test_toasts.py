@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.core.actors import NOBODY, SYSTEM, Role, Scope
+from quarterdeck.core.actors import NOBODY, SYSTEM, Level, Role
 from quarterdeck.core.errors import Invalid, NotFound
 from quarterdeck.notify.models import Toast
 from tests.access.factories import PASSWORD, Deck, post
@@ -62,7 +62,7 @@ def test_what_was_said_before_somebody_came_is_not_news_to_them(deck: Deck) -> N
 
 def test_a_token_reads_its_persons_toasts(deck: Deck) -> None:
     send(deck, person_id=deck.access.person("vera").id)
-    assert texts(deck.toasts.recent(deck.actor("vera", Scope.READ))) == ["hello"]
+    assert texts(deck.toasts.recent(deck.actor("vera", Level.READ))) == ["hello"]
 
 
 def test_a_toast_waits_until_it_is_shown_and_an_error_until_it_is_closed(deck: Deck) -> None:

@@ -13,12 +13,14 @@ from flask import Flask
 
 from quarterdeck.access.identify import SESSION_COOKIE
 from quarterdeck.access.service import Access
+from quarterdeck.access.store import new_person
 from quarterdeck.core import web
-from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Role, Scope
+from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Level, Role
 from quarterdeck.core.config import Settings
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
-from quarterdeck.master import MasterParts, create_app
+from quarterdeck.master import create_app
+from quarterdeck.master_parts import MasterParts
 from quarterdeck.protocol.tasks import CommandTask
 from quarterdeck.tasks.records import RunRecord
 from quarterdeck.tasks.service import StartRun
@@ -118,10 +120,20 @@ def start_node(home: Path, *, is_recovering: bool = True, **settings: Any) -> No
     parts.loop.bind(loop)
     known = {host.name for host in parts.hosts.list_hosts()}
     if "master" not in known:
+        _add_starters(parts)
         parts.hosts.add_host(ADA, HostDraft("master", HostKind.MASTER, tags=("own",)))
     if is_recovering:
         asyncio.run_coroutine_threadsafe(parts.runs.recover(), loop).result(20)
     return Node(parts, loop, thread)
+
+
+def _add_starters(parts: MasterParts) -> None:
+    """Give ADA and OSKAR accounts: who has none may not go on with what she started."""
+    with parts.db.write() as session:
+        for actor in (ADA, OSKAR):
+            person = new_person(f"starter-{actor.name}", actor.role, None, parts.clock.now())
+            person.id = str(actor.person_id)
+            session.add(person)
 
 
 StartNode = Callable[..., Node]
@@ -208,7 +220,7 @@ def api_as(node: Node, app: Flask, as_: object) -> Callable[[str], Api]:
     access = node.parts.access
 
     def make(name: str) -> Api:
-        scope = {"ada": Scope.ADMIN, "oskar": Scope.RUN, "vera": Scope.READ}[name]
+        scope = {"ada": Level.ADMIN, "oskar": Level.RUN, "vera": Level.READ}[name]
         return Api(app, access.create_token(SYSTEM, name, "test", scope).secret)
 
     return make

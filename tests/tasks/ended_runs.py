@@ -11,12 +11,12 @@ from sqlalchemy import insert
 from quarterdeck.core.db import Database
 from quarterdeck.core.ids import new_id
 from quarterdeck.protocol.tasks import CommandTask
-from quarterdeck.tasks.digests import hashes_of
 from quarterdeck.tasks.drafts import as_stored
 from quarterdeck.tasks.executor import Stream
 from quarterdeck.tasks.fingerprint import fingerprint
 from quarterdeck.tasks.models import Run, RunHost
-from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.output.store import OutputStore
+from quarterdeck.tasks.results.digests import hashes_of
 from quarterdeck.tasks.states import RunState, overall
 
 LONG_AGO: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

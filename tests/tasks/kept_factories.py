@@ -10,7 +10,7 @@ from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
 from quarterdeck.hosts.ssh import SshPool, SshTarget
 from quarterdeck.tasks.executor import Result
-from quarterdeck.tasks.ssh_kept import KeptExecution
+from quarterdeck.tasks.ssh.kept import KeptExecution
 from tests.sshd import SshServer, StartSshd
 from tests.tasks.conftest import ADA, Node
 from tests.tasks.ssh_factories import Received

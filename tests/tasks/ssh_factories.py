@@ -1,10 +1,15 @@
 """What the tests of commands over SSH share."""
 
+import os
+from pathlib import Path
+from typing import Final
+
 import psutil
 
 from quarterdeck.hosts.ssh import SshPool, SshTarget
 from quarterdeck.tasks.executor import Result, Stream
-from quarterdeck.tasks.ssh import SshExecution
+from quarterdeck.tasks.ssh.execution import SshExecution
+from tests.needs import need
 
 COMMANDS = {
     "plain": "echo begun; sleep 300",
@@ -20,6 +25,20 @@ COMMANDS = {
     "much output": "echo begun; yes",
 }
 """Each tells that it is under way by the word begun, and the numbers of what it has started."""
+CHILD_OF_LOWER_ID = (
+    "echo 500 >/proc/sys/kernel/ns_last_pid; n=0; "
+    "while [ $n -lt 60 ]; do sleep 300 & n=$((n + 1)); done; "
+    "echo 300 >/proc/sys/kernel/ns_last_pid; echo begun; sleep 300; echo went on"
+)
+"""The child that it waits for has the lowest number, as when the kernel has begun its numbers anew."""
+
+_LAST_ID: Final = Path("/proc/sys/kernel/ns_last_pid")
+
+
+def give_high_ids() -> None:
+    """Have the next processes get numbers above those of CHILD_OF_LOWER_ID; skips where that can't be."""
+    need("" if os.access(_LAST_ID, os.W_OK) and os.geteuid() == 0 else "only root chooses ids of processes")
+    _LAST_ID.write_text("20000", encoding="ascii")
 
 
 class Received:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.tasks import ansi
-from quarterdeck.tasks.ansi import PLAIN, Line, Span, render, shown_text, style_after
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.loglines import CUT_MARK, LINE_LIMIT, LineMaker
+from quarterdeck.tasks.output import ansi
+from quarterdeck.tasks.output.ansi import PLAIN, Line, Span, render, shown_text, style_after
+from quarterdeck.tasks.output.loglines import CUT_MARK, LINE_LIMIT, LineMaker
 
 CLASSES = re.compile(r"(bold|dim|italic|underline|inverse|strike|cut|[fb]g-(1[0-5]|[0-9]))( |$)")
 terminal = st.lists(

@@ -12,7 +12,7 @@ import pytest
 
 from quarterdeck.core.errors import Invalid
 from quarterdeck.protocol.tasks import CallTask
-from quarterdeck.tasks.api_call import METHODS, ApiCallExecution, CallLimits
+from quarterdeck.tasks.calls.api_call import METHODS, ApiCallExecution, CallLimits
 from quarterdeck.tasks.executor import Result, Stream
 from quarterdeck.tasks.states import RunState
 

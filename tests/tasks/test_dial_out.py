@@ -7,7 +7,7 @@ from websockets.frames import Close
 from quarterdeck.core.config import Settings, SettingsError, load_settings
 from quarterdeck.core.errors import Unreachable
 from quarterdeck.protocol import line as protocol
-from quarterdeck.tasks.dial_out import LONGEST_PAUSE, Refused, _ending, _pause, _refusal
+from quarterdeck.tasks.worker.dial_out import LONGEST_PAUSE, Refused, _ending, _pause, _refusal
 
 
 def test_pauses_grow_are_random_and_never_long_enough_to_be_late() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.tasks.differences import (
+from quarterdeck.tasks.results.differences import (
     MOST_BYTES,
     MOST_LINES,
     Text,

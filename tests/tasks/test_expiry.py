@@ -14,7 +14,7 @@ from sqlalchemy import update
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind, HostState
 from quarterdeck.protocol.tasks import CallTask
-from quarterdeck.tasks import reach
+from quarterdeck.tasks.dispatch import reach
 from quarterdeck.tasks.models import Run
 from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.records import RunRecord

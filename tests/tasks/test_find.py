@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck.tasks.ansi import Span
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.find import Finder, Found, Needle, text_of
-from quarterdeck.tasks.line_reader import LineReader
-from quarterdeck.tasks.loglines import LINE_LIMIT, LogLine
-from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.output.ansi import Span
+from quarterdeck.tasks.output.find import Finder, Found, Needle, text_of
+from quarterdeck.tasks.output.line_reader import LineReader
+from quarterdeck.tasks.output.loglines import LINE_LIMIT, LogLine
+from quarterdeck.tasks.output.store import OutputStore
 from tests.tasks.test_line_reader import HOST, RUN, Parts, numbered, parts_of_both, write
 
 OUT, ERR = Stream.OUT, Stream.ERR

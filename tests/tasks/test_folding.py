@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.tasks.folding import Folding, Ignored, fold, normalised, own_names, stored_keys
 from quarterdeck.tasks.records import RunHostRecord
+from quarterdeck.tasks.results.folding import Folding, Ignored, fold, normalised, own_names, stored_keys
 from quarterdeck.tasks.states import RunState
 
 NAMES, NUMBERS = Ignored(names=True), Ignored(numbers=True)

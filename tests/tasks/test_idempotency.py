@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from quarterdeck.core.actors import SYSTEM, Scope
+from quarterdeck.core.actors import SYSTEM, Level
 from quarterdeck.history.query import HistoryQuery
 from quarterdeck.tasks.idempotency import HEADER
 from quarterdeck.tasks.models import IdempotencyKey
@@ -74,7 +74,7 @@ def test_the_longest_key_is_taken(api_as: ApiAs) -> None:
 def test_a_key_is_its_owner_s_whichever_token_sends_it(api_as: ApiAs, node: Node) -> None:
     oskar = api_as("oskar")
     first = send(oskar, "k")
-    other = node.parts.access.create_token(SYSTEM, "oskar", "other", Scope.RUN).secret
+    other = node.parts.access.create_token(SYSTEM, "oskar", "other", Level.RUN).secret
     assert send(Api(oskar.client.application, other), "k").json["id"] == first.json["id"]
     ada = send(api_as("ada"), "k", force=True, reason="it is hers")
     assert ada.status_code == 201

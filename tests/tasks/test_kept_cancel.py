@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.hosts.ssh import SshPool
-from quarterdeck.tasks.kept_shell import Visit
+from quarterdeck.tasks.ssh.kept_shell import Visit
 from quarterdeck.tasks.states import RunState
 from tests.sshd import SshServer, StartSshd
 from tests.tasks.kept_factories import Kept, keeping_sshd, until
@@ -70,7 +70,7 @@ async def test_cancel_while_the_host_is_away_is_carried_out_when_it_is_back(
 async def test_host_that_stays_away_leaves_it_unknown(
     pool: SshPool, server: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quarterdeck.tasks.ssh_kept._ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("quarterdeck.tasks.ssh.kept._ANSWER_SECONDS", 0.1)
     target = server.target(connect_seconds=0.5)
     kept = await Kept(pool, target, "echo begun; sleep 300", grace_seconds=0.1).begun()
     server.vanish()

@@ -13,9 +13,9 @@ from sqlalchemy import select, update
 from quarterdeck.history.query import HistoryQuery
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
+from quarterdeck.tasks.dispatch.recovery import RESTARTED
 from quarterdeck.tasks.models import Run, RunHost
 from quarterdeck.tasks.options import RunOptions
-from quarterdeck.tasks.recovery import RESTARTED
 from quarterdeck.tasks.states import RunState
 from tests.deck import wait_until
 from tests.sshd import SshServer, StartSshd

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.kept_words import Hearing, KeptEnd
-from quarterdeck.tasks.output import Sizes
+from quarterdeck.tasks.output.chunks import Sizes
+from quarterdeck.tasks.ssh.kept_words import Hearing, KeptEnd
 
 WORD = "w0rdw0rd"
 noise = st.sampled_from([b"", b"hello\n", b"w0rdw0r", b"+ exec sh -c x sh m w0rdw0rd start 0 0\n"])

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quarterdeck.core.clock import SystemClock
-from quarterdeck.tasks.lateness import Lateness
 from quarterdeck.tasks.past import Usual, usual_words
+from quarterdeck.tasks.terminal.lateness import Lateness
 
 BEGAN = datetime(2026, 7, 1, 12, tzinfo=UTC)
 PAST = {"typical_seconds": 40.0, "p95_seconds": 70.0, "runs": 9}

@@ -10,7 +10,7 @@ import pytest
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
 from quarterdeck.protocol.tasks import CallTask
-from quarterdeck.tasks.limits import Limits, Watch
+from quarterdeck.tasks.dispatch.limits import Limits, Watch
 from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.records import RunHostRecord
 from quarterdeck.tasks.service import StartRun

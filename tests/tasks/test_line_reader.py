@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quarterdeck.core.errors import Busy
-from quarterdeck.tasks.ansi import render
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.feed import Feed
-from quarterdeck.tasks.find import text_of
-from quarterdeck.tasks.line_index import STEP_BYTES
-from quarterdeck.tasks.line_reader import Block, LineReader
-from quarterdeck.tasks.loglines import CUT_MARK, LINE_LIMIT, LineMaker, LogLine, as_wire
-from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.output.ansi import render
+from quarterdeck.tasks.output.feed import Feed
+from quarterdeck.tasks.output.find import text_of
+from quarterdeck.tasks.output.line_index import STEP_BYTES
+from quarterdeck.tasks.output.line_reader import Block, LineReader
+from quarterdeck.tasks.output.loglines import CUT_MARK, LINE_LIMIT, LineMaker, LogLine, as_wire
+from quarterdeck.tasks.output.store import OutputStore
 
 RUN = "01jd8xk3v0abcdefghjkmnpqrs"
 HOST = "web1"
@@ -142,15 +142,23 @@ def numbered(count: int, start: int = 0) -> Parts:
     return made
 
 
+@pytest.fixture(scope="module")
+def numbered_output(tmp_path_factory: pytest.TempPathFactory) -> tuple[OutputStore, list[LogLine]]:
+    """20,000 lines and what they are; a test leaves them as they were."""
+    parts = numbered(20_000)
+    store = OutputStore(tmp_path_factory.mktemp("runs"), counts_lines=True)
+    write(store, parts)
+    return store, expected(parts)[0]
+
+
 @pytest.mark.parametrize("line", [1, 2, 999, 5_000, 12_345, 19_999, 20_000])
 @pytest.mark.parametrize("stream", [None, Stream.OUT, Stream.ERR])
 def test_a_line_is_found_by_its_number_with_and_without_an_index(
-    store: OutputStore, line: int, stream: Stream | None
+    numbered_output: tuple[OutputStore, list[LogLine]], line: int, stream: Stream | None
 ) -> None:
-    parts = numbered(20_000)
-    write(store, parts)
+    store, lines = numbered_output
     assert index_of(store).stat().st_size > 0
-    whole = [one for one in expected(parts)[0] if stream in (None, one.stream)]
+    whole = [one for one in lines if stream in (None, one.stream)]
     reader = LineReader(store, RUN, HOST, stream)
     assert content(reader.block(line, 20).lines) == content(whole[line - 1 : line + 19])
     index_of(store).unlink()

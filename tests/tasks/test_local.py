@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 
 from quarterdeck.core.errors import Invalid
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTask
-from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.executor import Result, Stream
-from quarterdeck.tasks.local import LocalExecution
-from quarterdeck.tasks.processes import ProcessTree
+from quarterdeck.tasks.local.builtins import BUILTINS
+from quarterdeck.tasks.local.execution import LocalExecution
+from quarterdeck.tasks.local.processes import ProcessTree
 from quarterdeck.tasks.states import RunState
+from tests.tasks.ssh_factories import CHILD_OF_LOWER_ID, give_high_ids
 
 
 class Kept:
@@ -86,7 +88,7 @@ async def test_many_commands_at_once_get_their_own_output() -> None:
 
 async def test_a_command_reads_nothing_and_stands_in_the_home() -> None:
     result, out, _ = await run("cat; pwd; echo $HOME")
-    home = os.path.expanduser("~")  # noqa: PTH111 - what the account says, not the settings
+    home = pwd.getpwuid(os.getuid()).pw_dir  # what the account says, not the environment
     assert result.state is RunState.SUCCEEDED
     assert out.decode().split() == [home, home]
 
@@ -144,6 +146,17 @@ async def test_cancel_ends_children_that_ignore_term_or_left_the_session() -> No
     assert await execution.cancel() is True
     assert (await running).state is RunState.CANCELLED
     assert ProcessTree("test-cancel").members() == []
+
+
+async def test_a_shell_does_not_go_on_when_its_child_is_ended() -> None:
+    give_high_ids()
+    sink = Kept()
+    execution = LocalExecution(CommandTask(CHILD_OF_LOWER_ID))
+    running = asyncio.ensure_future(execution.run(sink))
+    await sink.has(b"begun")
+    assert await execution.cancel() is True
+    await running
+    assert sink.streams[Stream.OUT] == b"begun\n"
 
 
 async def test_cancel_is_polite_first() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from quarterdeck.tasks.processes import MARKER, ProcessTree
+from quarterdeck.tasks.local.processes import MARKER, ProcessTree
 from tests.deck import wait_until
 from tests.needs import missing_sudo, need
 from tests.sshd import Login, login, open_folder

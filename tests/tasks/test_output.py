@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from quarterdeck.core.errors import Busy, NotFound
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.output import Chunk, OutputStore, Sizes
+from quarterdeck.tasks.output.chunks import Chunk, Sizes
+from quarterdeck.tasks.output.store import OutputStore
 
 RUN = "01jd8xk3v0abcdefghjkmnpqrs"
 pieces = st.lists(st.tuples(st.sampled_from(list(Stream)), st.binary(min_size=1, max_size=40)), max_size=30)

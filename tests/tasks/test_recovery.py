@@ -11,8 +11,8 @@ from sqlalchemy import select, update
 
 from quarterdeck.core.ids import new_id
 from quarterdeck.history.query import HistoryQuery
+from quarterdeck.tasks.dispatch.recovery import HOST_REMOVED, NOT_BEGUN, RESTARTED, Recovery
 from quarterdeck.tasks.models import Run, RunHost
-from quarterdeck.tasks.recovery import HOST_REMOVED, NOT_BEGUN, RESTARTED, Recovery
 from quarterdeck.tasks.states import RunState
 from tests.deck import wait_until
 from tests.tasks.conftest import Node, StartNode, start_node

@@ -15,12 +15,12 @@ import pytest
 from quarterdeck.core.errors import Busy
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
-from quarterdeck.tasks.comparing import Comparing, Side
-from quarterdeck.tasks.digests import hashes_of
-from quarterdeck.tasks.folding import Ignored
-from quarterdeck.tasks.result_export import COLUMNS
-from quarterdeck.tasks.result_query import ResultQuery
-from quarterdeck.tasks.results import Selection
+from quarterdeck.tasks.results.comparing import Comparing, Side
+from quarterdeck.tasks.results.digests import hashes_of
+from quarterdeck.tasks.results.export import COLUMNS
+from quarterdeck.tasks.results.folding import Ignored
+from quarterdeck.tasks.results.query import ResultQuery
+from quarterdeck.tasks.results.selection import Selection
 from quarterdeck.tasks.states import RunState
 from tests.deck import wait_until
 from tests.tasks.conftest import ADA, Api, Browser, Node, StartNode
@@ -260,7 +260,7 @@ def test_without_anything_usual_there_is_no_difference_from_it(as_: As, node: No
 
 
 def test_only_a_few_differences_are_made_at_once(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quarterdeck.tasks.comparing._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("quarterdeck.tasks.results.comparing._PATIENCE_SECONDS", 0.01)
     run_id = stored(node, [Part("a", b"x")])
     comparing, side = Comparing(node.parts.runs.output), Side(run_id, host_of(node, run_id, "a"))
     for _ in range(2):

@@ -10,17 +10,22 @@ import pytest
 from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Role
 from quarterdeck.core.clock import SystemClock
 from quarterdeck.protocol.tasks import CallTask, CommandTask
-from quarterdeck.tasks.endings import LONG_WITHOUT_PAST_SECONDS, Endings, end_text, long_after_seconds
-from quarterdeck.tasks.feed import Feed
-from quarterdeck.tasks.host_run import HostRun
-from quarterdeck.tasks.jobs import Job, JobHost
+from quarterdeck.tasks.dispatch.endings import (
+    LONG_WITHOUT_PAST_SECONDS,
+    Endings,
+    end_text,
+    long_after_seconds,
+)
+from quarterdeck.tasks.dispatch.host_run import HostRun
+from quarterdeck.tasks.dispatch.jobs import Job, JobHost
+from quarterdeck.tasks.dispatch.recorder import Recorder
+from quarterdeck.tasks.dispatch.waiting import Waiting
 from quarterdeck.tasks.options import RunOptions
+from quarterdeck.tasks.output.feed import Feed
 from quarterdeck.tasks.past import Usual
-from quarterdeck.tasks.recorder import Recorder
 from quarterdeck.tasks.records import RunRecord
 from quarterdeck.tasks.service import StartRun
 from quarterdeck.tasks.states import RunState
-from quarterdeck.tasks.waiting import Waiting
 from tests.tasks.conftest import ADA, PASSWORD, Node
 
 

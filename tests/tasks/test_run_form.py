@@ -146,7 +146,7 @@ def test_a_task_that_takes_long_is_proposed_to_be_kept_running(as_: As, node: No
 def test_the_api_call_on_the_page_of_a_run_has_its_options(as_: As, node: Node) -> None:
     run = node.run("true", options=RunOptions(canary=1, silence_seconds=9), timeout_seconds=77)
     page = html.unescape(as_("vera").get(f"/runs/{run.id}").text)
-    body = json.loads(shlex.split(found(r"(-d '.*?')</code>", page))[1])
+    body = json.loads(shlex.split(found(r"(-d '.*?') \\\n", page))[1])
     assert body["options"] == {"silence_seconds": 9, "canary": 1}
     assert body["timeout_seconds"] == 77
 

@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
-from quarterdeck.tasks.chunks import Sizes
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.feed import Feed
-from quarterdeck.tasks.loglines import LineMaker, as_wire
+from quarterdeck.tasks.output.chunks import Sizes
+from quarterdeck.tasks.output.feed import Feed
+from quarterdeck.tasks.output.loglines import LineMaker, as_wire
 from tests.deck import wait_until
 
 OUT, ERR = Stream.OUT, Stream.ERR

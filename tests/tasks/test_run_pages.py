@@ -59,6 +59,11 @@ def test_each_mistake_is_linked_to_its_field(as_: As, fields: dict[str, str], fi
     assert f'id="field-{field}"' in answer.text
 
 
+@pytest.mark.parametrize("fields", [{}, {"hosts": "master"}, {"kind": "odd"}])
+def test_a_form_without_a_kind_of_task_is_no_fault_of_the_server(as_: As, fields: dict[str, str]) -> None:
+    assert as_("oskar").post("/runs", **fields).status_code == 404
+
+
 def test_arguments_of_another_builtin_are_left_out(as_: As, node: Node) -> None:
     fields = {"kind": "builtin", "name": "uptime", "arguments.count": "5", "hosts": "master"}
     assert as_("oskar").post("/runs", **fields).status_code == 303

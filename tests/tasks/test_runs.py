@@ -193,7 +193,7 @@ def test_lists_filter_and_page_by_cursor(node: Node) -> None:
 def test_what_is_usual_comes_from_the_past_on_the_host_without_the_run_itself(node: Node) -> None:
     for _ in range(4):
         run = node.run("sleep 0.1; true", force=True, reason="to know what is usual")
-    usual = node.parts.runs.usual(run, node.parts.runs.list_hosts(run.id))
+    usual = node.parts.runs.usual(run, node.parts.runs.list_hosts(run.id), None)
     (only,) = usual.values()
     assert only.runs == 3
     assert 0.05 < only.typical_seconds < 5

@@ -43,7 +43,9 @@ def test_output_is_read_by_stream_offset_and_range(api_as: ApiAs, node: Node) ->
     assert (part.status_code, part.data) == (206, whole.data[10:20])
     assert part.headers["Content-Range"] == f"bytes 10-19/{len(whole.data)}"
     assert api("GET", path, headers={"Range": "bytes=-5"}).data == whole.data[-5:]
-    assert api("GET", path, headers={"Range": "bytes=999999-"}).status_code == 416
+    beyond = api("GET", path, headers={"Range": "bytes=999999-"})
+    assert (beyond.status_code, beyond.content_type) == (416, "application/problem+json")
+    assert beyond.headers["Content-Range"] == f"bytes */{len(whole.data)}"
     attached = api("GET", f"{path}&download=true").headers["Content-Disposition"]
     assert attached == f'attachment; filename="{run.id}-master.out.txt"'
 

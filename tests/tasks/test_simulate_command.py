@@ -30,6 +30,7 @@ class Simulate:
         )
 
     def answers(self) -> bool:
+        assert self.process.poll() is None, self.process.communicate()[0]
         try:
             with socket.create_connection(("127.77.0.1", self.port), 1) as connection:
                 return connection.recv(4) == b"SSH-"
@@ -65,6 +66,7 @@ def test_command_starts_a_fleet_that_openssh_can_use_and_ends_cleanly(tmp_path: 
 
 def test_command_adds_to_a_home_and_removes(tmp_path: Path) -> None:
     home = Deck(tmp_path / "home")
+    home.add_person("ada", "administrator")
     fleet = Simulate(home.home, "--hosts", "2", "--workers", "1", "--add")
     wait_until(fleet.answers, "the fleet to answer", 30)
     listed = home.cli("host", "list", "--tag", TAG).stdout

@@ -9,7 +9,7 @@ from quarterdeck.tasks.simulation.answers import Err, Exit, Out, Pause, steps_of
 from quarterdeck.tasks.simulation.fleet import Manner, Places, Shares, SimulatedHost, ssh_hosts
 from quarterdeck.tasks.simulation.lines import Ending, Plain, Running, read_line
 from quarterdeck.tasks.simulation.timing import MaxStartups
-from quarterdeck.tasks.ssh_shell import Marker, running_line
+from quarterdeck.tasks.ssh.shell import Marker, running_line
 
 HOST = SimulatedHost("sim-0001", "127.77.0.1", 2222, Manner.WELL, 0)
 

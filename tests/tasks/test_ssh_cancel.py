@@ -9,11 +9,19 @@ import pytest
 
 from quarterdeck.hosts.ssh import SshPool
 from quarterdeck.tasks.executor import Result
-from quarterdeck.tasks.ssh import SshExecution
-from quarterdeck.tasks.ssh_ending import ending_line
+from quarterdeck.tasks.ssh.ending import ending_line
+from quarterdeck.tasks.ssh.execution import SshExecution
 from quarterdeck.tasks.states import RunState
 from tests.sshd import SshServer, StartSshd, login, run
-from tests.tasks.ssh_factories import COMMANDS, Received, alive, numbers, run_on
+from tests.tasks.ssh_factories import (
+    CHILD_OF_LOWER_ID,
+    COMMANDS,
+    Received,
+    alive,
+    give_high_ids,
+    numbers,
+    run_on,
+)
 
 
 @pytest.fixture
@@ -68,6 +76,14 @@ async def test_cancelled_command_is_proved_gone(pool: SshPool, sshd: StartSshd, 
     assert gone is True
     assert result.state is RunState.CANCELLED
     assert not [number for number in numbers(running.sink) if alive(number)]
+
+
+async def test_a_shell_does_not_go_on_when_its_child_is_ended(pool: SshPool, sshd: StartSshd) -> None:
+    give_high_ids()
+    running = await Running(pool, sshd(), CHILD_OF_LOWER_ID).begun()
+    gone, _ = await running.cancel()
+    assert gone is True
+    assert running.sink.out == b"begun\n"
 
 
 async def test_command_may_end_in_its_own_way(pool: SshPool, sshd: StartSshd) -> None:
@@ -127,7 +143,7 @@ async def test_host_that_is_gone_leaves_it_unknown(pool: SshPool, sshd: StartSsh
 async def test_frozen_host_leaves_it_unknown_in_time(
     pool: SshPool, sshd: StartSshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quarterdeck.tasks.ssh._ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("quarterdeck.tasks.ssh.execution._ANSWER_SECONDS", 0.5)
     server = sshd()
     running = Running(pool, server, "echo begun; sleep 30", grace_seconds=0.1, connect_seconds=1)
     await running.begun()

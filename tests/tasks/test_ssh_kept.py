@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from quarterdeck.hosts.ssh import SshError, SshPool
-from quarterdeck.tasks.kept_shell import Visit
-from quarterdeck.tasks.output import Sizes
-from quarterdeck.tasks.ssh_kept import KeptExecution
+from quarterdeck.tasks.output.chunks import Sizes
+from quarterdeck.tasks.ssh.kept import KeptExecution
+from quarterdeck.tasks.ssh.kept_shell import Visit
 from quarterdeck.tasks.states import RunState
 from tests.sshd import SshServer, StartSshd, login, open_folder
 from tests.tasks.kept_factories import Kept, keeping_sshd, until

@@ -11,8 +11,8 @@ import pytest
 from quarterdeck.core.errors import Invalid
 from quarterdeck.hosts.ssh import Reason, SshError, SshPool, SshTarget
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.ssh import SshExecution
-from quarterdeck.tasks.ssh_shell import LONGEST_LINE_BYTES, Marker
+from quarterdeck.tasks.ssh.execution import SshExecution
+from quarterdeck.tasks.ssh.shell import LONGEST_LINE_BYTES, Marker
 from quarterdeck.tasks.states import RunState
 from tests.sshd import StartSshd, login, open_folder
 from tests.tasks.ssh_factories import Received, run_on
@@ -121,7 +121,7 @@ async def test_output_after_the_end_of_the_command_is_drained(pool: SshPool, ssh
 async def test_left_over_child_does_not_hold_the_run(
     pool: SshPool, sshd: StartSshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quarterdeck.tasks.ssh._SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("quarterdeck.tasks.ssh.execution._SILENCE_SECONDS", 0.3)
     result, sink = await run_on(pool, sshd().target(), "sleep 20 & echo started")
     assert (result.state, sink.out) == (RunState.SUCCEEDED, b"started\n")
     assert "still holds its output open" in result.message

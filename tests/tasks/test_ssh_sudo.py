@@ -10,8 +10,8 @@ import pytest
 
 from quarterdeck.hosts.ssh import SshPool, SshTarget
 from quarterdeck.tasks.executor import Result
-from quarterdeck.tasks.ssh import SshExecution
-from quarterdeck.tasks.ssh_kept import KeptExecution
+from quarterdeck.tasks.ssh.execution import SshExecution
+from quarterdeck.tasks.ssh.kept import KeptExecution
 from quarterdeck.tasks.states import RunState
 from tests.needs import missing_sudo, need
 from tests.sshd import Login, StartSshd, login, open_folder

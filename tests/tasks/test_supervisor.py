@@ -14,7 +14,8 @@ import pytest
 
 from quarterdeck.tasks import supervisor as package
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.output.store import OutputStore
+from quarterdeck.tasks.supervisor.tree import parents_first
 from tests.deck import wait_until
 
 PROGRAM = Path(package.__file__).with_name("__main__.py")
@@ -127,7 +128,8 @@ def test_it_imports_nothing_but_the_standard_library_and_its_own_folder() -> Non
     assert {name for name in ours if not name.startswith("quarterdeck.tasks.supervisor")} == {
         "quarterdeck",
         "quarterdeck.tasks",
-        "quarterdeck.tasks.index_record",
+        "quarterdeck.tasks.output",
+        "quarterdeck.tasks.output.index_record",
     }
     assert set(done.stdout.split()) - ours <= {"__main__"}
 
@@ -246,3 +248,11 @@ def test_a_command_that_can_t_be_started_is_refused_with_the_reason_and_leaves_n
 
 def _has_ended(record: Path) -> bool:
     return record.exists() and bool(json.loads(record.read_bytes() or b"{}").get("end"))
+
+
+def test_parents_are_signalled_before_their_children() -> None:
+    assert parents_first({30: 20, 20: 10, 10: 1, 5: 20, 40: 1}) == [10, 40, 20, 30, 5]
+
+
+def test_a_circle_of_used_again_ids_is_put_in_some_order() -> None:
+    assert sorted(parents_first({2: 3, 3: 2, 4: 2})) == [2, 3, 4]

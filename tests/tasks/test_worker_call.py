@@ -13,10 +13,10 @@ import pytest
 from quarterdeck.core.errors import QuarterdeckError, Unreachable
 from quarterdeck.hosts.models import WorkerLink
 from quarterdeck.protocol.orders import Order
+from quarterdeck.tasks.calls.worker_call import Patience, WorkerExecution
 from quarterdeck.tasks.executor import Result, Stream
-from quarterdeck.tasks.output import Sizes
+from quarterdeck.tasks.output.chunks import Sizes
 from quarterdeck.tasks.states import RunState
-from quarterdeck.tasks.worker_call import Patience, WorkerExecution
 from tests.worker_node import WorkerNode, assert_counted, counting_until, new_order
 
 QUICK = Patience(contact_seconds=0.5, gone_seconds=1, wait_seconds=2)

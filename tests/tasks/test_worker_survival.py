@@ -12,7 +12,7 @@ import pytest
 
 from quarterdeck.protocol.orders import Health, OrderStatus
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask
-from quarterdeck.tasks.kept_orders import KeptOrder
+from quarterdeck.tasks.worker.kept_orders import KeptOrder
 from tests.deck import supervisors_of, wait_until
 from tests.end_to_end.mounts import small_file_system
 from tests.worker_node import WorkerNode, assert_counted, counting_until, new_order

@@ -13,9 +13,9 @@ import pytest
 
 from quarterdeck.hosts.models import WorkerLink
 from quarterdeck.protocol.orders import Health
+from quarterdeck.tasks.calls.worker_call import WorkerExecution
 from quarterdeck.tasks.executor import Result, Stream
 from quarterdeck.tasks.states import RunState
-from quarterdeck.tasks.worker_call import WorkerExecution
 from tests.worker_node import WorkerNode, new_order
 
 Json = Any  # Any: JSON

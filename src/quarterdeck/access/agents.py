@@ -1,7 +1,10 @@
-"""Foreign text about a client, made fit to keep and to show."""
+"""Clients, and foreign text about them made fit to keep and to show."""
 
 import unicodedata
+from dataclasses import dataclass
 from typing import Final
+
+from quarterdeck.core.actors import NOBODY, Actor
 
 _BROWSERS: Final = (
     ("Edg/", "Edge"),
@@ -20,6 +23,18 @@ _SYSTEMS: Final = (
     ("Mac OS X", "macOS"),
     ("Linux", "Linux"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The browser at the other end, as it says itself."""
+
+    address: str = ""
+    user_agent: str = ""
+
+    @property
+    def nobody(self) -> Actor:
+        return Actor(NOBODY.kind, NOBODY.name, self.address)
 
 
 def plain(text: str, limit: int) -> str:

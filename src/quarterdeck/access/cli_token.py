@@ -3,7 +3,7 @@
 import ipaddress
 from pathlib import Path
 
-from quarterdeck.core.actors import Actor, ActorKind, Role, Scope
+from quarterdeck.core.actors import Actor, ActorKind, Level, Role, Scope
 from quarterdeck.core.security import key_file
 
 
@@ -13,7 +13,7 @@ def read_cli_token(home: Path) -> str:
 
 
 def cli_actor(address: str) -> Actor:
-    return Actor(ActorKind.TOKEN, "cli", address, Role.ADMINISTRATOR, Scope.ADMIN)
+    return Actor(ActorKind.TOKEN, "cli", address, Role.ADMINISTRATOR, (Scope(Level.ADMIN),))
 
 
 def is_loopback(address: str) -> bool:

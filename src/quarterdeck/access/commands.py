@@ -1,28 +1,30 @@
-"""``quarterdeck person`` and ``quarterdeck token``; they work beside a running master."""
+"""``quarterdeck person`` and ``quarterdeck token``; on a home they work beside a running master."""
 
 import sys
+from datetime import UTC, datetime
 from typing import Protocol
 
 import click
 
-from quarterdeck.access.models import PersonRecord
-from quarterdeck.access.service import Access
+from quarterdeck.access.book import AccessBook
 from quarterdeck.access.tokens import MAX_DAYS
-from quarterdeck.core.actors import Actor, Role, Scope
-from quarterdeck.core.config import Settings
+from quarterdeck.core.actors import Actor, Level, Role
 
 _ROLES = [*(role.value for role in Role), "none"]
 
 
 class Node(Protocol):
-    """What these commands need of the node whose home they work on."""
+    """What these commands need: of the node whose home they work on, or of a master's API."""
 
     @property
-    def access(self) -> Access: ...
+    def access(self) -> AccessBook: ...
     @property
     def actor(self) -> Actor: ...
     @property
-    def settings(self) -> Settings: ...
+    def address(self) -> str:
+        """Where people open the pages."""
+
+    def person_id(self, name: str) -> str: ...
 
 
 @click.group()
@@ -34,13 +36,14 @@ def person() -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(_ROLES), default="none", help="What the person may do.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--service", is_flag=True, help="A service account: it owns tokens and never signs in.")
 @click.pass_obj
-def person_add(node: Node, name: str, role: str, password_stdin: bool) -> None:
+def person_add(node: Node, name: str, role: str, password_stdin: bool, service: bool) -> None:
     """Add somebody. Without a password, a one-time sign-in link is printed."""
     password = _read_password() if password_stdin else None
-    added = node.access.add_person(node.actor, name, role=_role(role), password=password)
+    added = node.access.add_person(node.actor, name, role=_role(role), password=password, is_service=service)
     click.echo(f"Added {added.name} ({added.role or 'no role'}).", err=True)
-    if password is None:
+    if password is None and not service:
         _print_link(node, node.access.new_sign_in_link(node.actor, added.name))
 
 
@@ -50,7 +53,7 @@ def person_list(node: Node) -> None:
     """List people: name, role, state and last sign-in, apart by tabs."""
     for each in node.access.list_people():
         seen = each.last_sign_in_at.isoformat(timespec="seconds") if each.last_sign_in_at else "never"
-        click.echo("\t".join((each.name, each.role or "none", _state(each), seen)))
+        click.echo("\t".join((each.name, each.role or "none", each.state(datetime.now(UTC)), seen)))
 
 
 @person.command("role")
@@ -97,7 +100,7 @@ def person_password(node: Node, name: str, password_stdin: bool) -> None:
 @click.argument("name")
 @click.pass_obj
 def person_link(node: Node, name: str) -> None:
-    """Print a link that signs a person in once, within 15 minutes."""
+    """Print a link that signs a person in once, and for a short time."""
     _print_link(node, node.access.new_sign_in_link(node.actor, name))
 
 
@@ -109,16 +112,24 @@ def token() -> None:
 @token.command("create")
 @click.option("--person", "name", required=True, help="Whom the token acts for.")
 @click.option("--name", "label", required=True, help="What it is called, such as the program's name.")
-@click.option("--scope", type=click.Choice([scope.value for scope in Scope]), required=True)
+@click.option(
+    "--scope", required=True, help=f"{', '.join(Level)}; or narrower, such as “hosts:read runs:run”."
+)
 @click.option("--expires-days", type=click.IntRange(1, MAX_DAYS), help="Never, if left out.")
+@click.option("--host-tag", "tags", multiple=True, help="Only hosts of this tag; may be repeated.")
 @click.pass_obj
-def token_create(node: Node, name: str, label: str, scope: str, expires_days: int | None) -> None:
+def token_create(
+    node: Node, name: str, label: str, scope: str, expires_days: int | None, tags: tuple[str, ...]
+) -> None:
     """Make a token and print it, this once."""
-    created = node.access.create_token(node.actor, name, label, Scope(scope), expires_days=expires_days)
+    created = node.access.create_token(
+        node.actor, name, label, scope, expires_days=expires_days, host_tags=tags or None
+    )
     until = created.record.expires_at
     ends = f"until {until.isoformat(timespec='seconds')}" if until else "until it is revoked"
     click.echo(
-        f"Token {created.record.id} acts for {name} ({scope}) {ends}; it is not shown again:", err=True
+        f"Token {created.record.id} acts for {name} ({created.record.scope}) {ends}; it is not shown again:",
+        err=True,
     )
     click.echo(created.secret)
 
@@ -127,12 +138,28 @@ def token_create(node: Node, name: str, label: str, scope: str, expires_days: in
 @click.option("--person", "name", help="Only this person's.")
 @click.pass_obj
 def token_list(node: Node, name: str | None) -> None:
-    """List tokens: id, person, name, scope, expiry and last use, apart by tabs."""
-    person_id = node.access.person(name).id if name else None
+    """List tokens, apart by tabs: id, person, name, scope, expiry, last use, its address, tags of hosts.
+
+    Without tags (``-``) a token reaches as far as its person.
+    """
+    person_id = node.person_id(name) if name else None
     for each in node.access.tokens_of(person_id):
         ends = each.expires_at.isoformat(timespec="seconds") if each.expires_at else "never"
         used = each.last_used_at.isoformat(timespec="seconds") if each.last_used_at else "never"
-        click.echo("\t".join((each.id, each.person, each.label, each.scope, ends, used)))
+        tags = "-" if each.host_tags is None else ",".join(each.host_tags)
+        address = each.last_used_address or "-"
+        click.echo("\t".join((each.id, each.person, each.label, each.scope, ends, used, address, tags)))
+
+
+@token.command("rotate")
+@click.argument("token_id", metavar="ID")
+@click.option("--overlap-hours", type=click.IntRange(0, 168), default=24, show_default=True)
+@click.pass_obj
+def token_rotate(node: Node, token_id: str, overlap_hours: int) -> None:
+    """Make a new secret for a token and print it; the old one counts for the overlap."""
+    made = node.access.rotate_token(node.actor, token_id, overlap_hours=overlap_hours)
+    click.echo(f"Token {made.record.id} takes the place of {token_id}; it is not shown again:", err=True)
+    click.echo(made.secret)
 
 
 @token.command("revoke")
@@ -148,17 +175,10 @@ def _role(text: str) -> Role | None:
     return None if text == "none" else Role(text)
 
 
-def _state(each: PersonRecord) -> str:
-    if each.is_disabled:
-        return "disabled"
-    return "active" if each.has_password else "invited"
-
-
 def _read_password() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
 def _print_link(node: Node, path: str) -> None:
-    base = node.settings.public_url or node.settings.bind.url
-    click.echo("This link works once, within 15 minutes:", err=True)
-    click.echo(base + path)
+    click.echo("This link works once, and for a short time only:", err=True)
+    click.echo(node.address + path)

@@ -10,8 +10,11 @@ from typing import Final
 from sqlalchemy import Update, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from quarterdeck.access.models import ADDRESS_LENGTH, Person, SignInSession, Token
-from quarterdeck.core.actors import Actor, ActorKind, Role, Scope
+from quarterdeck.access import store
+from quarterdeck.access.lifetimes import Lifetimes
+from quarterdeck.access.models import ADDRESS_LENGTH, Person, RefreshFamily, SignInSession, Token
+from quarterdeck.access.scopes import stored_scopes
+from quarterdeck.core.actors import Actor, ActorKind
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.db import Database
 from quarterdeck.core.security import token_digest
@@ -22,8 +25,6 @@ REMEMBERED_SECONDS: Final = 1.0
 """How late a change by another process, such as the command line, is noticed at most."""
 REMEMBERED: Final = 1024
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
-SESSION_LIFETIME: Final = timedelta(days=30)
-"""The end of a session however busy it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,10 @@ class _Known:
 class Credentials:
     """Looks sessions and tokens up; what it found counts for a second, expiry is looked at every time."""
 
-    def __init__(self, db: Database, clock: Clock, *, idle: timedelta) -> None:
+    def __init__(self, db: Database, clock: Clock, lifetimes: Lifetimes) -> None:
         self._db = db
         self._clock = clock
-        self._idle = idle
+        self._lifetimes = lifetimes
         self._lock = threading.Lock()
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._generation = 0
@@ -52,15 +53,19 @@ class Credentials:
         """Return the actor behind a token, or None when it is dead or was never made."""
         return self._actor(f"token {token_digest(bearer)}", address)
 
+    def by_family(self, family_id: str, address: str) -> Actor | None:
+        """Return the actor behind an API client's sign-in, or None when it has ended."""
+        return self._actor(f"family {family_id}", address)
+
+    def by_person(self, person_id: str) -> Actor | None:
+        """Return a person without any credential, or None when disabled: for work done in her name."""
+        return self._actor(f"person {person_id}", "")
+
     def forget(self) -> None:
         """Look everything up anew: called after each change of a person, session or token."""
         with self._lock:
             self._generation += 1
             self._known.clear()
-
-    def expiry_of_session(self, created_at: datetime, used_at: datetime) -> datetime:
-        """Return when a session that was last used then is over."""
-        return min(used_at + self._idle, created_at + SESSION_LIFETIME)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -86,11 +91,46 @@ class Credentials:
 
     def _look_up(self, key: str, address: str) -> _Known | None:
         kind, _, digest = key.partition(" ")
+        if kind == "person":
+            return self._person(digest)
+        if kind == "family":
+            return self._family(digest, address)
         return self._session(digest, address) if kind == "cookie" else self._token(digest, address)
+
+    def _person(self, person_id: str) -> _Known | None:
+        with self._db.read() as session:
+            person = session.get(Person, person_id)
+            if person is None or person.disabled_at is not None:
+                return None
+            grants = store.grants_of(session, person)
+        actor = Actor(
+            ActorKind.PERSON, person.name, role=person.role_or_none, grants=grants, person_id=person.id
+        )
+        return _Known(actor, None, self._clock.monotonic() + REMEMBERED_SECONDS)
+
+    def _family(self, family_id: str, address: str) -> _Known | None:
+        with self._db.read() as session:
+            row = session.get(RefreshFamily, family_id)
+            person = session.get(Person, row.person_id) if row and row.ended_at is None else None
+            if row is None or person is None or person.disabled_at is not None:
+                return None
+            grants = store.grants_of(session, person)
+        self._note_family_use(row, address)
+        actor = Actor(
+            ActorKind.TOKEN,
+            f"{person.name}/api",
+            role=person.role_or_none,
+            scopes=stored_scopes(row.scope),
+            host_tags=None if row.host_tags is None else frozenset(row.host_tags),
+            grants=grants,
+            person_id=person.id,
+            credential_id=row.id,
+        )
+        return _Known(actor, row.expires_at, self._clock.monotonic() + REMEMBERED_SECONDS)
 
     def _session(self, digest: str, address: str) -> _Known | None:
         query = (
-            select(SignInSession, Person.name, Person.role)
+            select(SignInSession, Person)
             .join(Person, Person.id == SignInSession.person_id)
             .where(
                 SignInSession.digest == digest, SignInSession.ended_at.is_(None), Person.disabled_at.is_(None)
@@ -98,14 +138,16 @@ class Credentials:
         )
         with self._db.read() as session:
             found = session.execute(query).one_or_none()
-        if found is None:
-            return None
-        row, name, role = found
+            if found is None:
+                return None
+            row, person = found
+            grants = store.grants_of(session, person)
         expires_at = self._note_session_use(row, address)
         actor = Actor(
             ActorKind.PERSON,
-            name,
-            role=Role(role) if role else None,
+            person.name,
+            role=person.role_or_none,
+            grants=grants,
             person_id=row.person_id,
             credential_id=row.id,
         )
@@ -113,21 +155,24 @@ class Credentials:
 
     def _token(self, digest: str, address: str) -> _Known | None:
         query = (
-            select(Token, Person.name, Person.role)
+            select(Token, Person)
             .join(Person, Person.id == Token.person_id)
             .where(Token.digest == digest, Token.revoked_at.is_(None), Person.disabled_at.is_(None))
         )
         with self._db.read() as session:
             found = session.execute(query).one_or_none()
-        if found is None:
-            return None
-        row, name, role = found
+            if found is None:
+                return None
+            row, person = found
+            grants = store.grants_of(session, person)
         self._note_token_use(row, address)
         actor = Actor(
             ActorKind.TOKEN,
-            f"{name}/{row.label}",
-            role=Role(role) if role else None,
-            scope=Scope(row.scope),
+            f"{person.name}/{row.label}",
+            role=person.role_or_none,
+            scopes=stored_scopes(row.scope),
+            host_tags=None if row.host_tags is None else frozenset(row.host_tags),
+            grants=grants,
             person_id=row.person_id,
             credential_id=row.id,
         )
@@ -138,7 +183,7 @@ class Credentials:
         now = self._clock.now()
         if now >= row.expires_at or now - row.last_seen_at < USE_NOTED_EVERY:
             return row.expires_at
-        expires_at = self.expiry_of_session(row.created_at, now)
+        expires_at = self._lifetimes.session_end(row.created_at, now)
         change = (
             update(SignInSession)
             .where(SignInSession.id == row.id, SignInSession.ended_at.is_(None))
@@ -155,6 +200,16 @@ class Credentials:
             update(Token)
             .where(Token.id == row.id)
             .values(last_used_at=now, last_used_address=address[:ADDRESS_LENGTH])
+        )
+
+    def _note_family_use(self, row: RefreshFamily, address: str) -> None:
+        now = self._clock.now()
+        if now >= row.expires_at or now - row.last_used_at < USE_NOTED_EVERY:
+            return
+        self._note(
+            update(RefreshFamily)
+            .where(RefreshFamily.id == row.id, RefreshFamily.ended_at.is_(None))
+            .values(last_used_at=now, address=address[:ADDRESS_LENGTH])
         )
 
     def _note(self, change: Update) -> bool:

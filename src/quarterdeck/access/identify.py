@@ -12,7 +12,7 @@ from quarterdeck.core.errors import Unauthenticated
 
 SESSION_COOKIE: Final = "quarterdeck_session"
 _SCHEME: Final = "bearer "
-_MAX_SECRET: Final = 512
+_MAX_SECRET: Final = 2048
 
 NodeLookup = Callable[[str, str], Actor | None]
 """From a bearer and an address to the node that showed it."""

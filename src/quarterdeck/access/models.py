@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from quarterdeck.core.actors import Role, Scope
+from quarterdeck.core.actors import Grant, Level, Role
 from quarterdeck.core.db import Base
 
 NAME_LENGTH = 64
 AGENT_LENGTH = 200
 ADDRESS_LENGTH = 64
 LABEL_LENGTH = 64
+SCOPE_LENGTH = 400
+GROUP_LENGTH = 64
+DISPLAY_NAME_LENGTH = 80
+ZONE_LENGTH = 64
+OBJECT_LENGTH = 200
 
 
 class EndReason(StrEnum):
@@ -28,6 +33,8 @@ class EndReason(StrEnum):
     ROLE = "role changed"
     DISABLED = "person disabled"
     CROWDED_OUT = "too many sessions"
+    REUSED = "refresh token reused"
+    ROTATED = "rotated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,24 @@ class PersonRecord:
     last_sign_in_at: datetime | None
     last_sign_in_address: str
     locked_until: datetime | None
+    groups: tuple[str, ...] = ()
+    is_service: bool = False
+    display_name: str = ""
+    theme: str = ""
+    time_zone: str = ""
+    language: str = ""
+    is_connected: bool = False
+    """They can sign in by an identity provider."""
+
+    def state(self, now: datetime) -> str:
+        """Return the word for whether somebody can sign in: active, invited, locked, disabled or service."""
+        if self.is_disabled:
+            return "disabled"
+        if self.locked_until is not None and now < self.locked_until:
+            return "locked"
+        if self.is_service:
+            return "service"
+        return "active" if self.has_password or self.is_connected else "invited"
 
     @property
     def object(self) -> str:
@@ -72,7 +97,8 @@ class TokenRecord:
     person: str
     label: str
     prefix: str
-    scope: Scope
+    scope: str
+    host_tags: tuple[str, ...] | None
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -97,8 +123,18 @@ class Person(Base):
     last_sign_in_address: Mapped[str] = mapped_column(String(ADDRESS_LENGTH), default="")
     failed_count: Mapped[int] = mapped_column(default=0)
     locked_until: Mapped[datetime | None]
+    groups: Mapped[list[str]] = mapped_column(JSON, default=list)
+    """As the rules made them of an identity provider's claims at the last sign-in."""
+    is_service: Mapped[bool] = mapped_column(default=False)
+    """A service account: it owns tokens and never signs in."""
+    display_name: Mapped[str] = mapped_column(String(128), default="")
+    theme: Mapped[str] = mapped_column(String(8), default="")
+    """``light``, ``dark``, or empty for what the system prefers."""
+    time_zone: Mapped[str] = mapped_column(String(ZONE_LENGTH), default="")
+    """An IANA name, or empty for the one in the settings."""
+    language: Mapped[str] = mapped_column(String(16), default="")
 
-    def record(self) -> PersonRecord:
+    def record(self, *, is_connected: bool = False) -> PersonRecord:
         return PersonRecord(
             self.id,
             self.name,
@@ -109,6 +145,13 @@ class Person(Base):
             self.last_sign_in_at,
             self.last_sign_in_address,
             self.locked_until,
+            tuple(self.groups),
+            self.is_service,
+            self.display_name,
+            self.theme,
+            self.time_zone,
+            self.language,
+            is_connected,
         )
 
     @property
@@ -134,6 +177,10 @@ class SignInSession(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     ended_at: Mapped[datetime | None] = mapped_column(index=True)
     ended_reason: Mapped[str] = mapped_column(String(24), default="")
+    provider: Mapped[str] = mapped_column(String(32), default="")
+    """The name in the settings of the identity provider that was used; empty for a local sign-in."""
+    sealed_id_token: Mapped[str] = mapped_column(Text, default="")
+    """What the provider wants to see at sign-out, sealed."""
 
     def record(self) -> SessionRecord:
         return SessionRecord(
@@ -157,7 +204,8 @@ class Token(Base):
     prefix: Mapped[str] = mapped_column(String(16))
     person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
     label: Mapped[str] = mapped_column(String(LABEL_LENGTH))
-    scope: Mapped[str] = mapped_column(String(16))
+    scope: Mapped[str] = mapped_column(String(SCOPE_LENGTH))
+    host_tags: Mapped[list[str] | None] = mapped_column(JSON)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None] = mapped_column(index=True)
     last_used_at: Mapped[datetime | None]
@@ -174,7 +222,8 @@ class Token(Base):
             person,
             self.label,
             self.prefix,
-            Scope(self.scope),
+            self.scope,
+            None if self.host_tags is None else tuple(self.host_tags),
             self.created_at,
             self.expires_at,
             self.last_used_at,
@@ -193,3 +242,56 @@ class SignInLink(Base):
     person_id: Mapped[str | None] = mapped_column(ForeignKey("people.id"))
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class Identity(Base):
+    """Who a person is at an identity provider: the only key by which a sign-in there finds the account."""
+
+    __tablename__ = "identities"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    provider: Mapped[str] = mapped_column(String(32))
+    issuer: Mapped[str] = mapped_column(String(255))
+    subject: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]
+
+    __table_args__ = (UniqueConstraint("issuer", "subject", name="uq_identities_issuer_subject"),)
+
+
+class GivenGrant(Base):
+    """A right on one object or on a tag, given to a person or a group."""
+
+    __tablename__ = "grants"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    person_id: Mapped[str | None] = mapped_column(ForeignKey("people.id"), index=True)
+    group_name: Mapped[str] = mapped_column(String(GROUP_LENGTH), default="", index=True)
+    level: Mapped[str] = mapped_column(String(8))
+    object: Mapped[str] = mapped_column(String(OBJECT_LENGTH))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(200))
+
+    def grant(self) -> Grant:
+        return Grant(Level(self.level), self.object, self.group_name)
+
+
+class RefreshFamily(Base):
+    """One sign-in of an API client: its refresh tokens, each used once, and the access they gave."""
+
+    __tablename__ = "refresh_families"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    """Of the refresh token that is good now; another of the family that is shown was stolen or lost."""
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    scope: Mapped[str] = mapped_column(String(SCOPE_LENGTH))
+    host_tags: Mapped[list[str] | None] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]
+    address: Mapped[str] = mapped_column(String(ADDRESS_LENGTH))
+    user_agent: Mapped[str] = mapped_column(String(AGENT_LENGTH))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    ended_at: Mapped[datetime | None] = mapped_column(index=True)
+    ended_reason: Mapped[str] = mapped_column(String(24), default="")

@@ -41,6 +41,10 @@ _COMMONEST: Final = frozenset(
     }
 )
 """The commonest that are long enough; shorter ones fall to the length rule."""
+WRONG: Final = (
+    "Name or password is wrong, or the account is locked for a while after too many tries. "
+    "If you are sure of both, wait a few minutes or ask an administrator for a sign-in link."
+)
 
 
 def password_fault(password: str, name: str) -> str | None:
@@ -109,7 +113,7 @@ class Passwords:
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
         if not self._line.acquire(blocking=False):
-            raise Limited("Many people are signing in right now; try again in a few seconds.", retry_after=3)
+            raise Limited("Many people are signing in right now.", retry_after=3)
         try:
             with self._turn:
                 yield

@@ -1,14 +1,13 @@
-"""The one judge: what an actor may do. Pure and light, so that a worker judges by it too."""
+"""The one judge: what an actor may do, and why. Pure and light, so that a worker judges by it too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from quarterdeck.core.actors import Actor, ActorKind, Role, Scope
+from quarterdeck.core.actors import Actor, ActorKind, Level, Role, Scope, Target
 
 _ROLES: Final = tuple(Role)
-_SCOPES: Final = tuple(Scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,37 +19,75 @@ class Rule:
     scope: Scope
 
 
-_READ: Final = Rule(Role.VIEWER, Scope.READ)
-_RUN: Final = Rule(Role.OPERATOR, Scope.RUN)
-_WRITE: Final = Rule(Role.ADMINISTRATOR, Scope.WRITE)
-_ADMIN: Final = Rule(Role.ADMINISTRATOR, Scope.ADMIN)
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judge's answer, with the reason in words for people."""
+
+    is_allowed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Hosts that an actor gets at: those of these names, and those with one of these tags."""
+
+    names: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+
+
+Within = tuple[Bounds, ...] | None
+"""What somebody gets at: hosts that lie in each of these; None is every host."""
+
+
+def _read(area: str) -> Rule:
+    return Rule(Role.VIEWER, Scope(Level.READ, area))
+
+
+def _run(area: str) -> Rule:
+    return Rule(Role.OPERATOR, Scope(Level.RUN, area))
+
+
+def _write(area: str) -> Rule:
+    return Rule(Role.ADMINISTRATOR, Scope(Level.WRITE, area))
+
+
+def _admin() -> Rule:
+    """Whoever changes access could widen their own: only the scope that includes all of them will do."""
+    return Rule(Role.ADMINISTRATOR, Scope(Level.ADMIN))
+
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
-        "home.read": Rule(None, Scope.READ),
-        "toast.read": Rule(None, Scope.READ),
+        "home.read": Rule(None, Scope(Level.READ, "home")),
+        "toast.read": Rule(None, Scope(Level.READ, "toasts")),
         # A token that could make tokens or change the password would outgrow its scope.
-        "person.self": Rule(None, Scope.ADMIN),
-        "history.read": _READ,
-        "history.export": _READ,
-        "host.read": _READ,
-        "base.read": _READ,
-        "run.read": _READ,
-        "node.read": _READ,
-        "metrics.read": _READ,
-        "host.test": _RUN,
-        "run.start": _RUN,
-        "run.cancel": _RUN,
-        "toast.send": _RUN,
-        "history.verify": _WRITE,
-        "host.write": _WRITE,
-        "base.write": _WRITE,
-        "person.read": _ADMIN,
-        "person.write": _ADMIN,
-        "node.shutdown": _ADMIN,
+        "person.self": Rule(None, Scope(Level.ADMIN)),
+        "history.read": _read("history"),
+        "history.export": _read("history"),
+        "host.read": _read("hosts"),
+        "base.read": _read("hosts"),
+        "rule.read": _read("hosts"),
+        "run.read": _read("runs"),
+        "node.read": _read("node"),
+        "metrics.read": _read("node"),
+        "host.test": _run("hosts"),
+        "host.silence": _run("hosts"),
+        "run.start": _run("runs"),
+        "run.cancel": _run("runs"),
+        "toast.send": _run("toasts"),
+        "history.verify": _write("history"),
+        "host.write": _write("hosts"),
+        "base.write": _write("hosts"),
+        "rule.write": _write("hosts"),
+        "person.read": _admin(),
+        "person.write": _admin(),
+        "node.shutdown": _admin(),
     }
 )
 """The verbs of people and their tokens."""
+
+AREAS: Final = tuple(sorted({rule.scope.area for rule in RULES.values() if rule.scope.area} - {"home"}))
+"""Where a token's scope may be narrowed to."""
 
 WORKER_VERBS: Final = frozenset({"worker.report", "worker.hand", "worker.dial"})
 """What a worker may do on its master."""
@@ -58,21 +95,78 @@ WORKER_VERBS: Final = frozenset({"worker.report", "worker.hand", "worker.dial"})
 MASTER_VERBS: Final = frozenset({"master.order", "master.read"})
 """What the master may do on its worker."""
 
+MACHINE_VERBS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "pipeline": frozenset({"pipeline.report"}),
+        "status": frozenset({"status.report"}),
+        "notebook": frozenset({"notebook.read"}),
+        "notebook-refresh": frozenset({"notebook.refresh"}),
+        # On a worker, where it is known for one path only (metrics/prometheus/reader.py).
+        "prometheus": frozenset({"master.read"}),
+    }
+)
+"""What the clients of each foreign format may do, by the first word of their names."""
 
-def may(actor: Actor, verb: str, object_: str = "") -> bool:
+ON_HOSTS: Final = frozenset({"host.read", "host.test", "host.silence", "run.read", "run.start", "run.cancel"})
+"""The verbs that grants give and that a token limited to tags keeps; each host is asked for on its own."""
+_ALWAYS: Final = frozenset({"home.read"})
+
+
+def may(actor: Actor, verb: str, object_: str | Target = "") -> bool:
     """Tell whether the actor may do this; an unknown verb is never allowed.
 
-    The object is asked for at every call, so that grants on single objects need no change elsewhere;
-    roles and scopes alone don't look at it.
+    Without an object the answer is whether there can be one for which it is allowed: right for a menu
+    or the way into a page, never enough for the object itself.
     """
+    return judge(actor, verb, object_).is_allowed
+
+
+def judge(actor: Actor, verb: str, object_: str | Target = "") -> Verdict:
+    """Answer as ``may``, with the reason."""
     if actor.kind is ActorKind.NODE:
-        return verb in (MASTER_VERBS if actor.name == "master" else WORKER_VERBS)
+        return _fixed(actor, verb, MASTER_VERBS if actor.name == "master" else WORKER_VERBS)
+    if actor.kind is ActorKind.MACHINE:
+        return _fixed(actor, verb, MACHINE_VERBS.get(actor.name.partition(":")[0], frozenset()))
     rule = RULES.get(verb)
-    if rule is None or actor.kind is ActorKind.NOBODY:
-        return False
+    if rule is None:
+        return Verdict(False, f"{verb} is not for people or tokens.")
+    if actor.kind is ActorKind.NOBODY:
+        return Verdict(False, "Nobody is signed in.")
     if actor.kind is ActorKind.SYSTEM:
-        return True
-    return includes(actor.role, rule.role) and _scope_allows(actor, rule.scope)
+        return Verdict(True, "This is the node itself, or its command line.")
+    target = object_ if isinstance(object_, Target) else Target(object_)
+    return _limited(actor, verb, rule, target) or _given(actor, verb, rule, target)
+
+
+def reason(actor: Actor, verb: str) -> str:
+    """Say why an actor may, or may not, do something at all."""
+    return judge(actor, verb).reason
+
+
+def bounds_of(actor: Actor, verb: str) -> Within:
+    """Return where a verb of ``ON_HOSTS`` is allowed: in each of these; None means on every host.
+
+    The same question as ``judge`` answers for one host, for lists of them.
+    """
+    if not may(actor, verb):
+        return (Bounds(),)
+    rule = RULES.get(verb)
+    if rule is None or actor.kind is ActorKind.SYSTEM:
+        return None
+    limits = []
+    if actor.kind is ActorKind.TOKEN and actor.host_tags is not None:
+        limits.append(Bounds(tags=actor.host_tags))
+    if not includes(actor.role, rule.role):
+        limits.append(_granted(actor, rule))
+    return tuple(limits) or None
+
+
+def _granted(actor: Actor, rule: Rule) -> Bounds:
+    objects = [g.object.partition(":") for g in actor.grants if g.level.includes(rule.scope.level)]
+    return Bounds(
+        frozenset(name for kind, _, name in objects if kind == "host"),
+        frozenset(name for kind, _, name in objects if kind == "tag"),
+    )
 
 
 def includes(role: Role | None, needed: Role | None) -> bool:
@@ -87,13 +181,37 @@ def roles_within(role: Role | None) -> tuple[Role, ...]:
     return tuple(each for each in _ROLES if includes(role, each))
 
 
-def scope_limits(role: Role | None) -> tuple[Scope, ...]:
-    """Return the scopes that a person of this role may give to a token, least first."""
-    widest = {None: 0, Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMINISTRATOR: len(_SCOPES)}[role]
-    return _SCOPES[:widest]
+def _fixed(actor: Actor, verb: str, verbs: frozenset[str]) -> Verdict:
+    if verb in verbs:
+        return Verdict(True, f"{actor.label} is there for this.")
+    return Verdict(False, f"{actor.label} may do nothing but {', '.join(sorted(verbs)) or 'wait'}.")
 
 
-def _scope_allows(actor: Actor, needed: Scope) -> bool:
-    if actor.kind is not ActorKind.TOKEN:
-        return True
-    return actor.scope is not None and _SCOPES.index(actor.scope) >= _SCOPES.index(needed)
+def _limited(actor: Actor, verb: str, rule: Rule, target: Target) -> Verdict | None:
+    """Return a refusal by the token's limits, whatever its person may."""
+    if actor.kind is not ActorKind.TOKEN or (verb in _ALWAYS and actor.scopes):
+        return None
+    if not any(scope.includes(rule.scope) for scope in actor.scopes):
+        return Verdict(False, f"The token's scope does not include {rule.scope}.")
+    if actor.host_tags is None:
+        return None
+    if verb not in ON_HOSTS:
+        return Verdict(False, "The token is limited to hosts with certain tags, and this is not about hosts.")
+    if target.name and not actor.host_tags & target.tags:
+        return Verdict(False, f"The token is limited to hosts tagged {', '.join(sorted(actor.host_tags))}.")
+    return None
+
+
+def _given(actor: Actor, verb: str, rule: Rule, target: Target) -> Verdict:
+    """Answer by the role or else a grant."""
+    if rule.role is None:
+        return Verdict(True, "Everybody who is signed in may.")
+    if includes(actor.role, rule.role):
+        return Verdict(True, f"The role {actor.role} may.")
+    if verb in ON_HOSTS:
+        for grant in actor.grants:
+            if grant.level.includes(rule.scope.level) and (not target.name or grant.covers(target)):
+                by = f" through the group {grant.group}" if grant.group else ""
+                return Verdict(True, f"Granted: {grant.level} on {grant.object}{by}.")
+    or_grant = " or a grant" if verb in ON_HOSTS else ""
+    return Verdict(False, f"It takes the role {rule.role}{or_grant}, which an administrator can give.")

@@ -4,22 +4,25 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 
-from quarterdeck.access import people, permissions
+from quarterdeck.access import people, profile_routes
 from quarterdeck.access.agents import device_of
+from quarterdeck.access.cookies import base_url, signed_in, signed_out
 from quarterdeck.access.forms import ChangePasswordForm, NewPasswordForm, SetUpForm, SignInForm, TokenForm
-from quarterdeck.access.identify import SESSION_COOKIE
+from quarterdeck.access.links import LinkPurpose
 from quarterdeck.access.passwords import MIN_LENGTH
+from quarterdeck.access.providers.service import Providers
+from quarterdeck.access.scopes import levels_for
 from quarterdeck.access.service import Access
-from quarterdeck.access.sign_in import LinkPurpose
 from quarterdeck.core import web
 from quarterdeck.core.actors import ActorKind
-from quarterdeck.core.errors import Invalid, Limited, Unauthenticated
+from quarterdeck.core.errors import Forbidden, Invalid, Limited, Unauthenticated
 from quarterdeck.core.forms import parse
 from quarterdeck.core.ui.guard import FIELD
 from quarterdeck.core.ui.pages import Pages
 
 blueprint = Blueprint("access", __name__, template_folder="templates")
 blueprint.register_blueprint(people.blueprint)
+blueprint.register_blueprint(profile_routes.blueprint)
 
 EXPIRIES: Final = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("", "Never"))
 SCOPES: Final = {
@@ -49,22 +52,29 @@ def sign_in_submit() -> Page | Any:
     try:
         form = parse(SignInForm, values)
         cookie = _access().sign_in(form.name.strip(), form.password, **_client())
-    except (Unauthenticated, Limited) as error:
+    except (Unauthenticated, Limited, Forbidden) as error:
         response = make_response(_sign_in_page(values, problem=error.message), error.status)
         if isinstance(error, Limited):
             response.headers["Retry-After"] = str(error.retry_after)
         return response
     _access().sign_out(web.actor())  # another person's session in this browser, if there was one
-    return _signed_in(cookie, form.next)
+    return signed_in(cookie, form.next)
 
 
 @blueprint.post("/sign-out")
 @web.allow(web.PUBLIC)
 def sign_out() -> Page | Any:
-    _access().sign_out(web.actor())
-    response = redirect("/sign-in", 303)
-    response.delete_cookie(SESSION_COOKIE, path="/", secure=_is_https(), httponly=True, samesite="Lax")
-    return response
+    """Sign out here, and then at the identity provider where it offers that.
+
+    A page leads there: the policy lets no form of ours end at another site, not even by a redirect.
+    """
+    label, url = web.part(Providers).sign_out(web.actor(), return_to=f"{base_url()}/sign-in")
+    if not url:
+        return signed_out(redirect("/sign-in", 303))
+    response = make_response(render_template("access/signed_out.html", label=label, url=url))
+    response.headers["Refresh"] = f"0; url={url}"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return signed_out(response)
 
 
 @blueprint.get("/sign-in/link/<token>")
@@ -83,7 +93,7 @@ def sign_in_link_submit(token: str) -> Page | Any:
         cookie = _use_link(token, purpose, values)
     except Invalid as error:
         return _link_page(purpose, values, error.fields, status=422)
-    return _signed_in(cookie, "/")
+    return signed_in(cookie, "/")
 
 
 @blueprint.get("/account")
@@ -128,11 +138,30 @@ def account_token_create() -> Page | Any:
     try:
         form = parse(TokenForm, values)
         created = _access().create_token(
-            web.actor(), own.name, form.label, form.scope, expires_days=form.expires_days
+            web.actor(),
+            own.name,
+            form.label,
+            form.scope,
+            expires_days=form.expires_days,
+            host_tags=form.host_tags,
         )
     except Invalid as error:
         return _account_page(values=values, errors=error.fields), 422
     return _account_page(created=created), 201
+
+
+@blueprint.post("/account/tokens/<token_id>/rotate")
+@web.allow("person.self")
+def account_token_rotate(token_id: str) -> Page | Any:
+    """Show the new secret this once; the old one counts for a day more."""
+    return _account_page(created=_access().rotate_token(web.actor(), token_id)), 201
+
+
+@blueprint.post("/account/clients/<family_id>/end")
+@web.allow("person.self")
+def account_client_end(family_id: str) -> Page | Any:
+    _access().api_sessions.end(web.actor(), family_id)
+    return redirect("/account#sessions", 303)
 
 
 @blueprint.post("/account/tokens/<token_id>/revoke")
@@ -155,20 +184,16 @@ def _client() -> dict[str, str]:
     return {"address": request.remote_addr or "", "user_agent": request.user_agent.string}
 
 
-def _is_https() -> bool:
-    return request.is_secure or web.part(Pages).guard.public_url.startswith("https:")
-
-
 def _sign_in_page(values: dict[str, str], problem: str = "") -> str:
+    providers = web.part(Providers)
     return render_template(
-        "access/sign_in.html", values=values, problem=problem, is_set_up=_access().has_administrator()
+        "access/sign_in.html",
+        values=values,
+        problem=problem,
+        is_set_up=_access().has_administrator(),
+        providers=providers.buttons(),
+        has_local_sign_in=providers.has_local_sign_in,
     )
-
-
-def _signed_in(cookie: str, target: str) -> Any:
-    response = redirect(web.safe_path(target), 303)
-    response.set_cookie(SESSION_COOKIE, cookie, path="/", secure=_is_https(), httponly=True, samesite="Lax")
-    return response
 
 
 def _use_link(token: str, purpose: LinkPurpose, values: dict[str, str]) -> str:
@@ -183,7 +208,14 @@ def _link_page(
     purpose: LinkPurpose, values: dict[str, str], errors: dict[str, str], status: int = 200
 ) -> Response:
     template = "access/set_up.html" if purpose.person is None else "access/link.html"
-    page = render_template(template, purpose=purpose, values=values, errors=errors, least=MIN_LENGTH)
+    page = render_template(
+        template,
+        purpose=purpose,
+        values=values,
+        errors=errors,
+        least=MIN_LENGTH,
+        has_local_sign_in=web.part(Providers).has_local_sign_in,
+    )
     response = make_response(page, status)
     response.headers["Referrer-Policy"] = "no-referrer"  # the address is a secret
     return response
@@ -191,19 +223,22 @@ def _link_page(
 
 def _account_page(**more: Any) -> str:  # Any: what one of the forms wants shown beside the rest
     person = _access().own_record(web.actor())
-    scopes = permissions.scope_limits(person.role)
+    scopes = levels_for(person.role)
     page: dict[str, Any] = {
         "person": person,
         "sessions": _access().sessions_of(person.id),
+        "clients": _access().api_sessions.of_person(person.id),
         "tokens": _access().tokens_of(person.id),
         "device_of": device_of,
-        "scopes": [(scope.value, SCOPES[scope]) for scope in scopes],
+        "scopes": [(level.value, SCOPES[level]) for level in scopes],
         "expiries": EXPIRIES,
         "least": MIN_LENGTH,
         "now": web.part(Pages).clock.now(),
         "done": request.args.get("done", ""),
-        "values": {"expires_days": "90"},
+        "values": {"expires_days": "90", "scope": "read" if scopes else ""},
         "errors": {},
         "created": None,
+        "connections": web.part(Providers).connections(person.id),
+        "providers": web.part(Providers),
     }
     return render_template("access/account.html", **page | more)

@@ -1,7 +1,8 @@
-"""Who acts: a person, a token, a node, the system itself, or nobody."""
+"""Who acts: a person, a token, a node, a foreign client, the system itself, or nobody; and on what."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Role(StrEnum):
@@ -12,21 +13,69 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
-class Scope(StrEnum):
-    """What a token may do at most; each scope includes the ones before it."""
+class Level(StrEnum):
+    """How far a scope or a grant reaches; each level includes the ones before it."""
 
     READ = "read"
     RUN = "run"
     WRITE = "write"
     ADMIN = "admin"
 
+    def includes(self, other: "Level") -> bool:
+        return _LEVELS.index(self) >= _LEVELS.index(other)
+
+
+_LEVELS: Final = tuple(Level)
+
 
 class ActorKind(StrEnum):
     PERSON = "person"
     TOKEN = "token"  # noqa: S105 - a kind, not a secret
     NODE = "node"
+    MACHINE = "machine"
+    """A client of a foreign format, by that format's own credential."""
     SYSTEM = "system"
     NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a token may do at most: a level, in one area such as ``runs`` or, without one, everywhere."""
+
+    level: Level
+    area: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.area}:{self.level}" if self.area else self.level.value
+
+    def includes(self, other: "Scope") -> bool:
+        return self.area in ("", other.area) and self.level.includes(other.level)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An object of a verb, with what grants and limits look at besides its name."""
+
+    name: str
+    """As the history writes it: ``host:web1``, ``run:01J…``."""
+    tags: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A right on one object (``host:web1``) or on all hosts with a tag (``tag:web``), beside the role."""
+
+    level: Level
+    object: str
+    group: str = ""
+    """The group by which one has it; empty when it was given to oneself."""
+
+    def covers(self, target: Target) -> bool:
+        kind, _, value = self.object.partition(":")
+        return value in target.tags if kind == "tag" else self.object == target.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +86,11 @@ class Actor:
     name: str
     address: str = ""
     role: Role | None = None
-    scope: Scope | None = None
+    scopes: tuple[Scope, ...] = ()
+    """Of a token."""
+    host_tags: frozenset[str] | None = None
+    """Of a token that may touch only hosts with one of these tags."""
+    grants: tuple[Grant, ...] = ()
     person_id: str | None = None
     credential_id: str | None = None
     """The id of the session or token that was shown, never the secret."""

@@ -38,17 +38,28 @@ _PAUSED: Final = _Mark()
 _ENDED: Final = _Mark()
 
 
+class _Pool(ThreadPoolExecutor):
+    @property
+    def waiting(self) -> int:
+        return self._work_queue.qsize()
+
+
 class Bridge:
     """An ASGI application that serves a WSGI one from a pool of threads."""
 
     def __init__(self, app: Wsgi, *, threads: int, body_bytes: int, trusted_proxies: int = 0) -> None:
         self._app = app
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self._threads = _Pool(threads, thread_name_prefix="web")
         self._body_bytes = body_bytes
         self._buffered_bytes = 0
         self._most_buffered_bytes = threads * body_bytes  # more bodies than threads would only wait
         self._trusted_proxies = trusted_proxies
         self.in_flight = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return self._threads.waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.in_flight += 1

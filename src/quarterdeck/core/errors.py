@@ -7,7 +7,7 @@ QuarterdeckError
 ├── NotFound         404  absent, or hidden from this actor
 ├── Conflict         409  it clashes with what is there or under way
 ├── TooLarge         413  the body is over the limit
-├── Limited          429  too many tries; carries the seconds to wait
+├── Limited          429  too much of something; carries the seconds to wait
 ├── Unreachable      502  another machine did not answer as it should
 └── Busy             503  this node can't do it now, and says why
 
@@ -67,14 +67,19 @@ class TooLarge(QuarterdeckError):
 
 
 class Limited(QuarterdeckError):
-    """Too many tries; ``retry_after`` is in whole seconds."""
+    """Too much of something; ``cause`` says of what, ``retry_after`` when to come back, in whole seconds."""
 
     status = 429
-    title = "Too many tries"
+    title = "Too many requests"
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
-        super().__init__(message)
+    def __init__(self, cause: str, *, retry_after: int) -> None:
+        super().__init__(f"{cause}{self.advice(retry_after)}", retry_after=retry_after)
         self.retry_after = retry_after
+
+    @staticmethod
+    def advice(retry_after: int) -> str:
+        """Return how each message ends."""
+        return f" Wait {retry_after} s, then try again."
 
 
 class Unreachable(QuarterdeckError):

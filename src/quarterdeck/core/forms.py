@@ -43,20 +43,25 @@ class Form(BaseModel):
         return value
 
 
+def example(values: dict[str, Any]) -> ConfigDict:  # Any: JSON
+    """Return the part of a model's configuration with a body to start from, for the API's document."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
+
+
 def parse(model: type[M], values: Mapping[str, Any]) -> M:
     """Return the validated object; raises Invalid with a message for each bad field (dotted path)."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise Invalid(field_messages(error)) from error
+        raise invalid(error) from error
 
 
-def field_messages(error: ValidationError) -> dict[str, str]:
-    """Return the first message of each field, in plain words."""
+def invalid(error: ValidationError) -> Invalid:
+    """Return the refusal of what does not fit, with the first message of each field in plain words."""
     messages: dict[str, str] = {}
     for item in error.errors(include_url=False, include_input=False):
         name = ".".join(str(step) for step in item["loc"]) or "form"
         plain = _PLAIN.get(item["type"], "").format_map(item.get("ctx", {}))
         text = plain or item["msg"].removeprefix("Value error, ")
         messages.setdefault(name, text[:1].upper() + text[1:])
-    return messages
+    return Invalid(messages, "; ".join(f"{name}: {text}" for name, text in messages.items()))

@@ -1,6 +1,5 @@
 """Figures about this node for Prometheus."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -16,9 +15,10 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from quarterdeck.core.lag import LoopLag
+
 Reader = Callable[[], float]
 
-_SAMPLE_SECONDS: Final = 0.5
 _LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
@@ -34,16 +34,20 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
-        self._lag = Histogram(
+        lag = Histogram(
             "quarterdeck_loop_lag_seconds",
             "How late the event loop wakes what it should wake.",
             buckets=_LAG_BUCKETS,
             registry=self._registry,
         )
-        self.lag_seconds = 0.0
+        self._lag = LoopLag(lag.observe)
         self.add_gauge(
             "quarterdeck_loop_lag_last_seconds", "The last sample of it.", lambda: self.lag_seconds
         )
+
+    @property
+    def lag_seconds(self) -> float:
+        return self._lag.seconds
 
     def add_gauge(self, name: str, about: str, read: Reader) -> None:
         """Show a figure that goes up and down, such as open sockets."""
@@ -55,12 +59,7 @@ class Metrics:
 
     async def watch_loop(self) -> None:
         """Sample the lag of the running loop until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + _SAMPLE_SECONDS
-            await asyncio.sleep(_SAMPLE_SECONDS)
-            self.lag_seconds = max(0.0, loop.time() - due)
-            self._lag.observe(self.lag_seconds)
+        await self._lag.watch()
 
     def render(self) -> bytes:
         """Return the text that Prometheus reads, of the type ``content_type``."""

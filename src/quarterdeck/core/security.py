@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -15,8 +16,12 @@ def private_directory(path: Path) -> Path:
 
 
 def private_file(path: Path) -> Path:
-    """Make sure that a file is there and that only its owner can open it, also under a loose umask."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    """Make sure that a file is there and that only its owner can open it, also under a loose umask.
+
+    One that is there is not opened: to close it again would end the locks that SQLite has on it here.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     path.chmod(0o600)
     return path
 

@@ -182,7 +182,7 @@ def configure(app: App) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # core/peer.py decides whom to believe
-        timeout_keep_alive=15,
+        timeout_keep_alive=65,  # longer than workers are silent between two heartbeats
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 

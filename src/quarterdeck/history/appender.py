@@ -40,6 +40,16 @@ class AppendError(Exception):
         self.full = full
 
 
+@dataclass(slots=True)
+class Written:
+    """What this process has made durable since it started."""
+
+    records: int = 0
+    bytes: int = 0
+    syncs: int = 0
+    sync_seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something about the files that must stand in the history itself."""
@@ -66,6 +76,7 @@ class Appender:
     ) -> None:
         self.folder = folder
         self.head = Head()
+        self.written = Written()
         self._head_path = folder / HEAD
         self._lock_path = folder / LOCK
         self._path = self._head_path
@@ -125,6 +136,8 @@ class Appender:
         self._rotate_if_due(now.date().isoformat())
         content, places = self._sealer.seal(batch, seq=self.head.seq, moment=now, prev=self.head.hash)
         self._write_durably(content, places[-1])
+        self.written.records += len(batch)
+        self.written.bytes += len(content)
         return places
 
     def touch(self) -> None:
@@ -147,7 +160,10 @@ class Appender:
         with naming(self.path):
             try:
                 self._disk.write(descriptor, content, offset)
+                began = self._clock.monotonic()
                 self._disk.sync(descriptor)
+                self.written.sync_seconds += self._clock.monotonic() - began
+                self.written.syncs += 1
             except OSError:
                 self._roll_back(descriptor)
                 raise

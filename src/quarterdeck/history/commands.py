@@ -1,28 +1,27 @@
-"""``quarterdeck history``: read, prove, index and export; works beside a running master."""
+"""``quarterdeck history``: read, prove, index and export; on a home it works beside a running master."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import click
 import msgspec
 
-from quarterdeck.core.actors import Actor
-from quarterdeck.history.export import csv_of, json_of
+from quarterdeck.core.command_line import at_home_only, is_remote
+from quarterdeck.history.book import HistoryBook, HomeHistory, HomeNode
 from quarterdeck.history.lines import Entry, Kind
-from quarterdeck.history.peers import PeerBook
-from quarterdeck.history.query import HistoryQuery, read_query
-from quarterdeck.history.reader import walk
-from quarterdeck.history.service import History
+from quarterdeck.history.query import MOST_LIMIT, HistoryQuery, read_query
 from quarterdeck.history.texts import visible
-from quarterdeck.history.witness import Verdict, verify_all
+from quarterdeck.history.witness import Verdict
 
 Command = TypeVar("Command", bound=Callable[..., Any])  # Any: click calls it with its options
 
 _OPTIONS = (
     click.option("--actor", help="Exactly this actor: ada, token:ada/backup."),
-    click.option("--action", help="This action, or all that begin with it: host, host.add."),
+    click.option(
+        "--action", help="This action, or all that begin with it: host, host.add; several with commas."
+    ),
     click.option("--object", "object_", help="This object, or all of a kind: host:web-1, host."),
     click.option("--host", help="Everything that concerns this host."),
     click.option("--kind", type=click.Choice([kind.value for kind in Kind])),
@@ -34,15 +33,12 @@ _OPTIONS = (
 )
 
 
-class Node(Protocol):
-    """What these commands need of the node whose home they work on."""
+class Node(HomeNode, Protocol):
+    """What these commands need: of the node whose home they work on, or of a master's API."""
 
     @property
-    def history(self) -> History: ...
-    @property
-    def peers(self) -> PeerBook: ...
-    @property
-    def actor(self) -> Actor: ...
+    def history_book(self) -> HistoryBook:
+        """How the history is read over the API; only where the node is remote."""
 
 
 def _with_filters(command: Command) -> Command:
@@ -65,7 +61,7 @@ def group() -> None:
 @click.pass_obj
 def history_show(node: Node, /, node_name: str, limit: int, as_json: bool, **filters: str | None) -> None:
     """List entries, newest first."""
-    for entry in islice(_entries(node, node_name, filters), limit):
+    for entry in islice(_book(node).entries(node_name, _query(filters, limit)), limit):
         click.echo(msgspec.json.encode(entry).decode() if as_json else _line(entry))
 
 
@@ -76,9 +72,8 @@ def history_show(node: Node, /, node_name: str, limit: int, as_json: bool, **fil
 @click.pass_obj
 def history_verify(node: Node, with_workers: bool) -> None:
     """Prove that nothing was changed, dropped, swapped, cut off or added; exit 1 if something was."""
-    book = node.peers if with_workers else PeerBook()
     verdicts = []
-    for verdict in verify_all(node.history, book, _progress):
+    for verdict in _book(node).verify(with_workers=with_workers, progress=_progress):
         verdicts.append(verdict)
         _tell(verdict)
     if not all(verdict.is_whole for verdict in verdicts):
@@ -87,6 +82,7 @@ def history_verify(node: Node, with_workers: bool) -> None:
 
 @group.command("rebuild")
 @click.pass_obj
+@at_home_only
 def history_rebuild(node: Node) -> None:
     """Make the indexes anew, while the master goes on; they only speed up the search."""
     blocks = node.history.rebuild(_progress)
@@ -104,20 +100,17 @@ def history_export(
     node: Node, /, node_name: str, form: str, output: Any, **filters: str | None
 ) -> None:  # Any: a file
     """Write everything that fits, newest first; the export itself is recorded."""
-    entries = _entries(node, node_name, filters)
-    told = {name: value for name, value in filters.items() if value}
-    detail = {"filters": told, "node": node_name or node.history.node, "format": form}
-    node.history.event(node.actor, "history.export", "history", detail=detail)
-    for piece in csv_of(entries) if form == "csv" else json_of(entries):
-        output.write(piece.encode() if isinstance(piece, str) else piece)
+    for piece in _book(node).export(node_name, _query(filters), form):
+        output.write(piece)
 
 
-def _entries(node: Node, name: str, filters: dict[str, str | None]) -> Iterator[Entry]:
+def _book(node: Node) -> HistoryBook:
+    return node.history_book if is_remote(node) else HomeHistory(node)
+
+
+def _query(filters: dict[str, str | None], limit: int = 0) -> HistoryQuery:
     named = {option.removesuffix("_"): value for option, value in filters.items() if value}
-    query: HistoryQuery = read_query(named)
-    # Reading this node's own files must not need whatever knows the workers.
-    book = node.peers if name not in ("", node.history.node) else PeerBook()
-    return walk(book.history_of(node.history, node.history.node, name).page, query)
+    return read_query(named | ({"limit": str(min(limit, MOST_LIMIT))} if limit else {}))
 
 
 def _line(entry: Entry) -> str:

@@ -12,7 +12,9 @@ class HistoryFilters(Form):
     """All filters must fit; without any, everything is listed, newest first."""
 
     actor: str = Field("", description="Exactly this actor: ada, token:ada/backup, node:web-1.")
-    action: str = Field("", description="This action, or all that begin with it: host, host.add.")
+    action: str = Field(
+        "", description="This action, or all that begin with it: host, host.add; several with commas."
+    )
     object: str = Field("", description="This object, or all of a kind: host:web-1, host.")
     host: str = Field("", description="Everything that concerns this host.")
     kind: str = Field("", description="intent, outcome, event, denied, or actions: each action once.")
@@ -24,3 +26,21 @@ class HistoryFilters(Form):
     limit: str = Field("", description=f"Entries a page, 1 to {MOST_LIMIT}; {DEFAULT_LIMIT} when empty.")
     cursor: str = Field("", description="next_cursor of the page before.")
     format: Literal["json", "csv"] = Field("json", description="csv gives all that fits, or the first limit.")
+
+
+class ExportFilters(HistoryFilters):
+    """As for the list; ``limit`` bounds the whole file, which has no pages."""
+
+    format: Literal["json", "csv"] = Field("csv", description="One JSON array, or CSV.")
+
+
+class EntryQuery(Form):
+    """Where an entry is looked for."""
+
+    node: str = Field("", description="The node whose history is read; this one when empty.")
+
+
+class VerifyBody(Form, title="VerificationScope"):
+    """What is proved: this node's history alone, or also the workers', each against the others."""
+
+    with_workers: bool = False

@@ -15,7 +15,7 @@ from typing import Final
 
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import Busy
-from quarterdeck.history.appender import Appender, AppendError, Finding, naming
+from quarterdeck.history.appender import Appender, AppendError, Finding, Written, naming
 from quarterdeck.history.ballast import Ballast
 from quarterdeck.history.disk import Disk
 from quarterdeck.history.indexer import Indexer
@@ -64,11 +64,23 @@ class Journal:
         self._thread: threading.Thread | None = None
         self._closed = False
 
+    @property
+    def written(self) -> Written:
+        return self._appender.written
+
     def append(self, record: Record, *, essential: bool = False) -> Entry:
         """Return once the record is on disk; raises Busy with the failing path when it can't be."""
         ticket = ThreadTicket(encode_members(record), essential)
         self._submit(ticket)
         return self._entry(record, ticket.wait(self._appender.path))
+
+    def append_all(self, records: Iterable[Record]) -> None:
+        """As ``append`` for each, waiting once for all of them."""
+        tickets = [ThreadTicket(encode_members(record), False) for record in records]
+        for ticket in tickets:
+            self._submit(ticket)
+        for ticket in tickets:
+            ticket.wait(self._appender.path)
 
     async def append_async(self, record: Record, *, essential: bool = False) -> Entry:
         """As ``append``, without blocking the loop."""

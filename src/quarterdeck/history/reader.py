@@ -161,7 +161,10 @@ class Reader:
         return Sidecar(b"", self._sealer)
 
     def _search_block(self, search: _Search, descriptor: int, index: Sidecar, number: int, end: int) -> None:
-        if not index.may_have(number, search.matcher.bits):
+        matcher = search.matcher
+        if not index.may_have(number, matcher.bits):
+            return
+        if matcher.any_bits and not any(index.may_have(number, bits) for bits in matcher.any_bits):
             return
         block = index.block(number)
         if block.offset >= end or not search.matcher.covers(block.first_time, block.last_time):
@@ -277,7 +280,7 @@ def _whole_lines_end(descriptor: int, end: int) -> int:
 
 def _scan(search: _Search, descriptor: int, start: int, end: int) -> None:
     """Look through part of a file from its end to its start; both are ends of lines."""
-    size = _PAGE_CHUNK if not search.matcher.patterns else _CHUNK
+    size = _CHUNK if search.matcher.leads else _PAGE_CHUNK
     while end > start and not search.is_over:
         begin = max(start, end - size)
         content = os.pread(descriptor, end - begin, begin)
@@ -296,10 +299,12 @@ def _scan_content(search: _Search, content: bytes, begin: int) -> None:
     """Take the fitting lines of some whole lines, last first."""
     matcher = search.matcher
     haystack = content.lower() if matcher.folds else content
-    first = matcher.patterns[0] if matcher.patterns else b"\n"
     end = len(content)
+    hits = dict.fromkeys(matcher.leads or (b"\n",), end)
     while end and len(search.entries) < search.limit:
-        hit = haystack.rfind(first, 0, end)
+        # Only what was hit in the line just looked at is looked for again, so each byte is seen once by each.
+        hits = {lead: at if at < end else haystack.rfind(lead, 0, end) for lead, at in hits.items()}
+        hit = max(hits.values())
         if hit < 0:
             break
         start = content.rfind(b"\n", 0, hit) + 1

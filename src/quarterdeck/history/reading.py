@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, tzinfo
 from itertools import islice
 from typing import Final
 
-from flask import Response
+from flask import Response, request
 
 from quarterdeck.core import web
 from quarterdeck.history.export import csv_of, json_of
@@ -16,11 +17,17 @@ from quarterdeck.history.reader import walk
 from quarterdeck.history.service import History
 
 _ALSO: Final = frozenset({"node", "format"})
+_SEARCHED: Final = ("q", "actor", "action", "object", "host", "request", "since", "until")
 
 
-def asked(values: Mapping[str, str]) -> HistoryQuery:
-    """Read the query; raises Invalid."""
-    return read_query(values, also=_ALSO)
+def asked(values: Mapping[str, str], zone: tzinfo = UTC) -> HistoryQuery:
+    """Read the query, with times in the reader's zone where one is given; raises Invalid."""
+    return read_query(values, also=_ALSO, zone=zone)
+
+
+def is_search() -> bool:
+    """Tell whether the current request asks for what must be looked for, and not for the newest entries."""
+    return any(request.args.get(name, "").strip() for name in _SEARCHED)
 
 
 def source(node: str) -> Source:
@@ -34,7 +41,7 @@ def export(query: HistoryQuery, node: str, form: str, *, most: int | None = None
     entries = _entries(source(node), query, most)
     detail = {"filters": query.filters(), "node": node or web.part(History).node, "format": form}
     web.part(History).event(web.actor(), "history.export", "history", detail=detail)
-    pieces = csv_of(entries) if form == "csv" else json_of(entries)
+    pieces = web.while_same(csv_of(entries)) if form == "csv" else web.while_same(json_of(entries))
     response = Response(pieces, mimetype="text/csv" if form == "csv" else "application/json")
     response.headers["Content-Disposition"] = f'attachment; filename="history.{form}"'
     response.headers["X-Content-Type-Options"] = "nosniff"

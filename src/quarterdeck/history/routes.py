@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 import msgspec
 from flask import Blueprint, Response, render_template, request
 
-from quarterdeck.core import web
+from quarterdeck.core import costs, web
 from quarterdeck.core.errors import Invalid, Unreachable
+from quarterdeck.core.ui import pages
 from quarterdeck.history import reading, texts
 from quarterdeck.history.lines import Entry, Kind
 from quarterdeck.history.peers import PeerBook
@@ -44,12 +45,13 @@ Page = str | tuple[str, int]
 
 @blueprint.get("/history")
 @web.allow("history.read")
+@web.costs(costs.SEARCHES, when=reading.is_search)
 def history_list() -> Page:
     """Show the newest entries; the filters' own requests get the rows alone."""
     values = _values()
     template = "history/_rows.html" if "HX-Request" in request.headers else "history/history_list.html"
     try:
-        query = reading.asked({**values, "kind": _read_kind(values, default=ACTIONS)})
+        query = reading.asked({**values, "kind": _read_kind(values, default=ACTIONS)}, pages.zone())
         page = reading.source(values.get("node", "")).page(query)
     except Invalid as error:
         return _render(template, values, errors=error.fields), 422
@@ -73,12 +75,14 @@ def history_entry(id_: str) -> Page:
 
 @blueprint.get("/history.csv")
 @web.allow("history.export")
+@web.costs(costs.EXPORTS)
 def history_csv() -> Response:
     return _export("csv")
 
 
 @blueprint.get("/history.json")
 @web.allow("history.export")
+@web.costs(costs.EXPORTS)
 def history_json() -> Response:
     return _export("json")
 
@@ -86,7 +90,7 @@ def history_json() -> Response:
 def _export(form: str) -> Response:
     """Export the lines as they stand: what the list puts together are two of them."""
     values = _values()
-    query = reading.asked({**values, "kind": _read_kind(values, default="")})
+    query = reading.asked({**values, "kind": _read_kind(values, default="")}, pages.zone())
     return reading.export(query, values.get("node", ""), form)
 
 

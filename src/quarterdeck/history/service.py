@@ -6,6 +6,7 @@ the record, and whoever calls must not go on.
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import Busy, QuarterdeckError
 from quarterdeck.core.log import request_id
 from quarterdeck.history import segments, verify
+from quarterdeck.history.appender import Written
 from quarterdeck.history.counting import DayCounts, Today
 from quarterdeck.history.disk import Disk
 from quarterdeck.history.indexer import Indexer
@@ -63,6 +65,7 @@ class History:
         self._counts = DayCounts(folder, node, clock)
         self._open: dict[str, Entry] = {}
         self._seen_heads: dict[str, str] = {}
+        self._verifying = threading.Lock()
 
     @contextmanager
     def action(
@@ -179,6 +182,12 @@ class History:
         """Record something that has no outcome of its own."""
         return self._journal.append(_record(Kind.EVENT, actor, action, object_, detail), essential=essential)
 
+    def events(self, actor: Actor, happened: Iterable[tuple[str, str, Detail]]) -> None:
+        """As ``event`` for each action, object and detail, in this order; a thousand at once wait once."""
+        self._journal.append_all(
+            _record(Kind.EVENT, actor, action, object_, detail) for action, object_, detail in happened
+        )
+
     async def event_async(
         self,
         actor: Actor,
@@ -211,6 +220,15 @@ class History:
     def is_writable(self) -> bool:
         """Tell whether actions can be recorded now."""
         return self._journal.is_writable()
+
+    @property
+    def written(self) -> Written:
+        """What this process has written since it started."""
+        return self._journal.written
+
+    def stored_bytes(self) -> int:
+        """Return how much room the lines take; the disk is asked."""
+        return sum(item.path.stat().st_size for item in segments.list_segments(self.folder))
 
     def witness(self) -> tuple[str, int]:
         """Return the hash and number of the last line; zeros for an empty history."""
@@ -249,6 +267,16 @@ class History:
             return verify.verify(self.folder, self._sealer, expected=expected, progress=progress)
         except OSError as error:
             raise Busy(f"The history can't be read: {error.filename}: {error.strerror}.") from error
+
+    @contextmanager
+    def verifying(self) -> Iterator[None]:
+        """Be the only one who asks this process for a proof, which keeps it busy; raises Busy."""
+        if not self._verifying.acquire(blocking=False):
+            raise Busy("The history is being proved already; try again when that has ended.")
+        try:
+            yield
+        finally:
+            self._verifying.release()
 
     def heads(self, seqs: Iterable[int]) -> dict[int, str]:
         """Return the hash of each of those lines that is there."""

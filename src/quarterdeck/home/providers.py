@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from quarterdeck.access.permissions import may
+from quarterdeck.access.permissions import bounds_of, may
 from quarterdeck.access.service import Access
 from quarterdeck.core.actors import Actor
+from quarterdeck.core.ui.words import counted, noun
 from quarterdeck.history.service import History
 from quarterdeck.home.service import Figure, Finding, Home
 from quarterdeck.hosts.models import HostState
@@ -17,9 +18,9 @@ def make_home(*, hosts: Hosts, runs: Runs, history: History, toasts: Toasts, acc
     """Return the landing page's providers."""
     return Home(
         figures={
-            "hosts": lambda _actor: _hosts_figure(hosts),
-            "runs": lambda _actor: _runs_figure(runs),
-            "start": lambda _actor: _start_figure(runs),
+            "hosts": lambda actor: _hosts_figure(hosts, actor),
+            "runs": lambda actor: _runs_figure(runs, actor),
+            "start": lambda actor: _start_figure(runs, actor),
             "history": lambda _actor: _history_figure(history),
             "toasts": lambda actor: _toasts_figure(toasts, actor),
             "people": lambda _actor: Figure("may sign in", str(_active_people(access))),
@@ -34,21 +35,21 @@ def make_home(*, hosts: Hosts, runs: Runs, history: History, toasts: Toasts, acc
     )
 
 
-def _hosts_figure(hosts: Hosts) -> Figure:
-    counts = hosts.counts()
+def _hosts_figure(hosts: Hosts, actor: Actor) -> Figure:
+    counts = hosts.counts(bounds_of(actor, "host.read"))
     well = counts.states.get(HostState.WELL, 0)
     lost = counts.states.get(HostState.LOST, 0)
     label = f"well, {lost} lost" if lost else "well"
     return Figure(label, f"{well} of {counts.asked}", "error" if lost else "success")
 
 
-def _runs_figure(runs: Runs) -> Figure:
-    active = runs.counts().active
+def _runs_figure(runs: Runs, actor: Actor) -> Figure:
+    active = runs.counts(bounds_of(actor, "run.read")).active
     return Figure("running now", str(active), "active" if active else "")
 
 
-def _start_figure(runs: Runs) -> Figure:
-    return Figure("runs today", str(runs.counts().today))
+def _start_figure(runs: Runs, actor: Actor) -> Figure:
+    return Figure("runs today", str(runs.counts(bounds_of(actor, "run.read")).today))
 
 
 def _history_figure(history: History) -> Figure:
@@ -68,24 +69,23 @@ def _active_people(access: Access) -> int:
 
 def _account_figure(access: Access, actor: Actor) -> Figure:
     sessions = len(access.sessions_of(actor.person_id)) if actor.person_id else 0
-    return Figure("place signed in" if sessions == 1 else "places signed in", str(sessions))
+    return Figure(noun(sessions, "place signed in", "places signed in"), str(sessions))
 
 
 def _summary(hosts: Hosts, runs: Runs, actor: Actor) -> Figure:
     """Return how things stand in one sentence; nothing that the actor may not read."""
     if not may(actor, "host.read"):
         return Figure("Welcome aboard", "An administrator gives you a role; then hosts and runs appear here.")
-    counts = hosts.counts()
+    counts = hosts.counts(bounds_of(actor, "host.read"))
     lost, well = counts.states.get(HostState.LOST, 0), counts.states.get(HostState.WELL, 0)
     if lost:
         if lost == 1:
             return Figure("1 host needs a look", "It no longer answers; the list says why.", "error")
         return Figure(f"{lost} hosts need a look", "They no longer answer; the list says why.", "error")
     answering = "All hosts answer" if well == counts.asked else f"{well} of {counts.asked} hosts answer"
-    failed = runs.counts().failed_today
+    failed = runs.counts(bounds_of(actor, "run.read")).failed_today
     if failed:
-        what = "run" if failed == 1 else "runs"
-        return Figure(answering, f"{failed} {what} did not succeed today.", "warning")
+        return Figure(answering, f"{counted(failed, 'run')} did not succeed today.", "warning")
     if well < counts.asked:
         return Figure(answering, "The others are late, or were not asked yet.", "warning")
     return Figure("All is well", "Every host that was asked has answered.", "success")
@@ -93,11 +93,11 @@ def _summary(hosts: Hosts, runs: Runs, actor: Actor) -> Figure:
 
 def _find_hosts(hosts: Hosts, actor: Actor, text: str) -> Iterable[Finding]:
     if may(actor, "host.read"):
-        for host in hosts.list_hosts(q=text, limit=20):
+        for host in hosts.list_hosts(q=text, limit=20, within=bounds_of(actor, "host.read")):
             yield Finding("Hosts", host.name, f"/hosts/{host.name}", host.address)
 
 
 def _find_runs(runs: Runs, actor: Actor, text: str) -> Iterable[Finding]:
     if may(actor, "run.read"):
-        for run in runs.list_runs(RunQuery(q=text, limit=20)).runs:
+        for run in runs.list_runs(RunQuery(q=text, limit=20, within=bounds_of(actor, "run.read"))).runs:
             yield Finding("Runs", run.title, f"/runs/{run.id}", f"{run.state} on {run.targets}")

@@ -6,6 +6,7 @@ from typing import Final
 from flask import Blueprint, Response, render_template, request
 
 from quarterdeck.core import web
+from quarterdeck.core.chosen import THEMES
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.ui import pages, words
 from quarterdeck.home.service import Home
@@ -53,9 +54,10 @@ def keyboard_switch() -> Response:
 @web.allow(web.PUBLIC)
 def theme() -> Response:
     choice = request.form.get("theme", "")
-    if choice not in pages.THEMES:
-        raise Invalid({"theme": f"Choose one of {', '.join(pages.THEMES)}."})
+    if choice not in THEMES:
+        raise Invalid({"theme": f"Choose one of {', '.join(THEMES)}."})
     target = web.safe_path(request.form.get("next"))
+    web.part(pages.Pages).choose_theme(web.actor(), choice)
     return pages.remember(_back(target), pages.THEME_COOKIE, choice)
 
 

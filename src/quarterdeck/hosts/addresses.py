@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 from quarterdeck.core.config import LOOPBACK_NAMES
 
-RESERVED_NAMES: Final = frozenset({"new", "import", "invitations", "rows"})
-"""Words that are pages of their own under /hosts."""
+RESERVED_NAMES: Final = frozenset(
+    {"new", "import", "invitations", "silences", "rows", "wall", "compare", "alerts", "rules"}
+)
+"""Words that are pages of their own under /hosts or /fleet."""
 LONGEST_BASE: Final = 500
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")

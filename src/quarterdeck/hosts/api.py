@@ -8,10 +8,11 @@ from apiflask import APIBlueprint
 from flask import request
 from pydantic import BaseModel, Field
 
-from quarterdeck.core import web
+from quarterdeck.access.permissions import bounds_of
+from quarterdeck.core import costs, web
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.forms import Form
-from quarterdeck.hosts.forms import BaseBody, FingerprintBody, HostPatch, ImportBody, NewHostBody
+from quarterdeck.hosts.forms import BaseBody, FingerprintBody, HostPatch, ImportBody, NewHostBody, TagsBody
 from quarterdeck.hosts.host_keys import HostKey
 from quarterdeck.hosts.imports import ImportFormat, plan_import
 from quarterdeck.hosts.keys import fingerprint_of
@@ -24,12 +25,17 @@ Json = dict[str, Any]  # Any: JSON
 
 
 class HostKeyOut(BaseModel):
-    """Which key is pinned, and which other one the host showed and waits to be confirmed."""
+    """Which key is pinned, and which other one the host showed and waits to be confirmed.
+
+    The public keys themselves stand as in a known_hosts file, without the name.
+    """
 
     state: KeyState
     fingerprint: str | None
     algorithm: str | None
+    public_key: str | None
     shown_fingerprint: str | None
+    shown_public_key: str | None
 
 
 class HostOut(BaseModel):
@@ -53,6 +59,14 @@ class HostOut(BaseModel):
     use_agent: bool
     stored_secrets: list[str]
     created_at: datetime
+    state_since: datetime | None = Field(
+        description="Since when it is in this state; null when an older version wrote it."
+    )
+    is_flapping: bool = Field(description="Its state changed 6 times in 10 minutes and is not steady yet.")
+    clock_skew_seconds: float | None = Field(
+        description="By how much its clock is ahead of the master's; null while that is less than 5 s."
+    )
+    silenced_until: datetime | None = Field(description="While it is silenced: until when.")
 
 
 class HostListOut(BaseModel):
@@ -80,7 +94,7 @@ class SeenKeyOut(BaseModel):
     fingerprint: str
 
 
-class TestOut(BaseModel):
+class TestOut(BaseModel, title="HostTest"):
     """What a test found; ``host_key`` is a key that waits for confirmation."""
 
     ok: bool
@@ -89,7 +103,7 @@ class TestOut(BaseModel):
     host_key: SeenKeyOut | None
 
 
-class ImportRowOut(BaseModel):
+class ImportRowOut(BaseModel, title="ImportedHost"):
     """One host of an import."""
 
     name: str
@@ -97,7 +111,7 @@ class ImportRowOut(BaseModel):
     notes: list[str]
 
 
-class ImportOut(BaseModel):
+class ImportOut(BaseModel, title="HostImport"):
     """What an import added, or with ``preview`` would add."""
 
     imported: bool
@@ -131,6 +145,7 @@ def host_list(query: HostListQuery) -> Json:
         q=query.q,
         after=query.cursor,
         limit=query.limit + 1,
+        within=bounds_of(web.actor(), "host.read"),
     )
     shown = hosts[: query.limit]
     cursor = shown[-1].name if len(hosts) > query.limit else None
@@ -154,6 +169,7 @@ def host_add(body: NewHostBody) -> tuple[Json, int, Mapping[str, str]]:
 
 @blueprint.post("/hosts/import")
 @web.allow("host.write")
+@web.costs(costs.IMPORTS)
 @blueprint.input(ImportBody, arg_name="body")
 @blueprint.output(ImportOut)
 @blueprint.doc(summary="Import hosts, all or none")
@@ -173,6 +189,7 @@ def host_import(body: ImportBody) -> Json:
 @blueprint.output(HostOut)
 @blueprint.doc(summary="Read a host")
 def host_show(name: str) -> Json:
+    web.require("host.read", f"host:{name}")
     return host_json(_hosts().get(name))
 
 
@@ -184,6 +201,15 @@ def host_show(name: str) -> Json:
 def host_edit(name: str, body: HostPatch) -> Json:
     draft = body.applied_to(_hosts().get(name))
     return host_json(_hosts().edit_host(web.actor(), name, draft))
+
+
+@blueprint.put("/hosts/<name>/tags")
+@web.allow("host.write")
+@blueprint.input(TagsBody, arg_name="body")
+@blueprint.output(HostOut)
+@blueprint.doc(summary="Make the tags of a host exactly these")
+def host_tags(name: str, body: TagsBody) -> Json:
+    return host_json(_hosts().set_tags(web.actor(), name, body.tags))
 
 
 @blueprint.delete("/hosts/<name>")
@@ -211,10 +237,12 @@ def host_revoke(name: str) -> Json:
 
 @blueprint.post("/hosts/<name>/test")
 @web.allow("host.test")
+@web.costs(costs.CONTACTS)
 @blueprint.output(TestOut)
 @blueprint.doc(summary="Connect to a host now")
 def host_test(name: str) -> Json:
     """A failure is an answer too: `ok` is false and `message` says why."""
+    web.require("host.test", f"host:{name}")
     result = _hosts().test_host(web.actor(), name)
     return {
         "ok": result.ok,
@@ -226,8 +254,11 @@ def host_test(name: str) -> Json:
 
 @blueprint.post("/hosts/<name>/scan")
 @web.allow("host.write")
+@web.costs(costs.CONTACTS)
 @blueprint.output(SeenKeyOut)
-@blueprint.doc(summary="Look at the key that an SSH host shows now")
+@blueprint.doc(
+    summary="Look at the key that an SSH host shows now", responses={502: "The host does not answer"}
+)
 def host_scan(name: str) -> Json:
     return _key_json(_hosts().scan_host(web.actor(), name))
 
@@ -295,14 +326,20 @@ def host_json(host: HostRecord) -> Json:
             "state": host.key_state,
             "fingerprint": fingerprint_of(known) or None,
             "algorithm": known.split(" ")[0] or None,
+            "public_key": known or None,
             "shown_fingerprint": fingerprint_of(host.seen_key) or None,
+            "shown_public_key": host.seen_key or None,
         },
-        "jump": host.jump or None,
+        "jump": host.jump if host.jump and web.may("host.read", f"host:{host.jump}") else None,
         "url": host.url or None,
         "dials_in": host.dials_in,
         "use_agent": host.use_agent,
         "stored_secrets": sorted(host.stored),
         "created_at": host.created_at,
+        "state_since": host.state_since,
+        "is_flapping": host.is_flapping,
+        "clock_skew_seconds": host.clock_skew_seconds,
+        "silenced_until": host.silenced_until,
     }
 
 

@@ -1,4 +1,4 @@
-"""Hosts and API bases on the command line; works on a home whose master is running."""
+"""Hosts and API bases on the command line: on a home, whose master may be running, or over an API."""
 
 import asyncio
 import sys
@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 
+from quarterdeck.core.actors import Actor
 from quarterdeck.core.errors import Conflict, Invalid
+from quarterdeck.hosts.book import HostBook
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.imports import ImportDefaults, ImportFormat, ImportPlan, plan_import
 from quarterdeck.hosts.keys import fingerprint_of
@@ -18,7 +20,16 @@ from quarterdeck.hosts.models import HostKind, HostRecord, HostState, KeyState
 from quarterdeck.hosts.service import Hosts
 
 T = TypeVar("T")
-Node = Any  # Any: the command line's own object, which this capability can't import
+Book = TypeVar("Book", bound=HostBook)
+
+
+class Node(Protocol):
+    """What these commands need: of the node whose home they work on, or of a master's API."""
+
+    @property
+    def hosts(self) -> HostBook: ...
+    @property
+    def actor(self) -> Actor: ...
 
 
 @click.group()
@@ -74,7 +85,7 @@ def list_(
     node: Node, tags: tuple[str, ...], kind: str | None, state: str | None, words: tuple[str, ...]
 ) -> None:
     """List the hosts, or those that match all the words."""
-    hosts: list[HostRecord] = node.hosts.list_hosts(
+    hosts = node.hosts.list_hosts(
         tags, (kind,) if kind else (), " ".join(words), states=(state,) if state else ()
     )
     for each in hosts:
@@ -243,8 +254,14 @@ def base_remove(node: Node, name: str) -> None:
 
 
 @contextmanager
-def running(hosts: Hosts) -> Iterator[Hosts]:
-    """Run an event loop in a thread for the verbs that connect, and end its connections afterwards."""
+def running(hosts: Book) -> Iterator[Book]:
+    """Run an event loop in a thread for the verbs that connect, and end its connections afterwards.
+
+    Over the API it is the master that connects, and there is nothing to run.
+    """
+    if not isinstance(hosts, Hosts):
+        yield hosts
+        return
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="loop", daemon=True)
     thread.start()
@@ -309,6 +326,8 @@ def _show(record: HostRecord) -> None:
         "tags": ", ".join(record.tags),
         "jump": record.jump,
         "state": f"{record.state}{f': {record.state_reason}' if record.state_reason else ''}",
+        "since": f"{record.state_since:%Y-%m-%d %H:%M:%S} UTC" if record.state_since else "",
+        "marks": ", ".join(record.marks),
         "seen": f"{record.last_seen:%Y-%m-%d %H:%M:%S} UTC" if record.last_seen else "never",
         "version": record.version,
         "secrets": ", ".join(sorted(record.stored)),

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
 from quarterdeck.core.errors import Invalid
-from quarterdeck.core.forms import Form, parse
+from quarterdeck.core.forms import Form, example, parse
+from quarterdeck.core.zones import in_zone
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import SECRETS, HostKind, HostRecord
+from quarterdeck.hosts.silences import SilenceDraft
 
 _SEPARATOR: Final = re.compile(r"[\s,]+")
 _PLAIN: Final = ("name", "kind", "address", "port", "username", "tags", "jump", "use_agent")
@@ -19,7 +22,15 @@ def _trimmed(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
+def _written(value: object) -> object:
+    if isinstance(value, int | float):
+        raise ValueError("Write a time such as 2030-01-31T18:00:00Z.")
+    return value
+
+
 Text = Annotated[str, BeforeValidator(_trimmed)]
+Written = Annotated[datetime, BeforeValidator(_written)]
+"""A time as text: a number would be taken for seconds since 1970."""
 
 
 class HostBody(Form):
@@ -55,8 +66,12 @@ class HostBody(Form):
         )
 
 
-class NewHostBody(HostBody):
+class NewHostBody(HostBody, title="NewHost"):
     """The body of ``POST /api/v1/hosts``."""
+
+    model_config = example(
+        {"name": "web1", "kind": "ssh", "address": "web1.example", "username": "deploy", "tags": ["web"]}
+    )
 
     confirm_host_key: bool = Field(
         default=False,
@@ -64,7 +79,7 @@ class NewHostBody(HostBody):
     )
 
 
-class HostPatch(Form):
+class HostPatch(Form, title="HostChange"):
     """What to change of a host; what is left out stays. ``forget`` names stored secrets to drop."""
 
     name: Text | None = None
@@ -94,26 +109,58 @@ class HostPatch(Form):
         )
 
 
-class FingerprintBody(Form):
+class TagsBody(Form, title="HostTags"):
+    """All tags of a host; an empty list takes them away."""
+
+    tags: list[Text] = Field(max_length=50)
+
+
+class FingerprintBody(Form, title="Fingerprint"):
     """The fingerprint of the key to pin, as ``ssh-keygen -lf`` prints it: ``SHA256:…``."""
 
     fingerprint: Text = Field(min_length=1, max_length=200)
 
 
-class ImportBody(Form):
+class ImportBody(Form, title="NewHostImport"):
     """Many hosts at once: the text of a YAML file or of an OpenSSH config."""
+
+    model_config = example(
+        {"text": "- name: web1\n  address: web1.example\n", "format": "yaml", "preview": True}
+    )
 
     text: str = Field(max_length=1_000_000)
     format: str = Field(default="yaml", pattern="^(yaml|openssh)$")
     preview: bool = False
 
 
-class BaseBody(Form):
+class BaseBody(Form, title="NewBase"):
     """An API base as forms and programs write it."""
 
     name: Text
     url: Text
     bearer: Text = Field(default="", repr=False)
+
+
+class SilenceBody(Form, title="NewSilence"):
+    """A silence as programs write it: of a host or of a tag; now and for two hours where nothing is said."""
+
+    model_config = example({"host": "web1", "reason": "New disks", "ends_at": "2030-01-31T18:00:00Z"})
+
+    host: Text = ""
+    tag: Text = ""
+    reason: Text
+    begins_at: Written | None = Field(default=None, description="Now when left out. UTC without a zone.")
+    ends_at: Written | None = Field(
+        default=None, description="Two hours after it begins when left out; 90 days at most."
+    )
+
+    def draft(self) -> SilenceDraft:
+        """Return what is asked for; raises Invalid for a time that no calendar holds."""
+        try:
+            begins, ends = (moment and in_zone(moment, UTC) for moment in (self.begins_at, self.ends_at))
+        except OverflowError as error:
+            raise Invalid({"ends_at": "There is no such time."}) from error
+        return SilenceDraft(self.host, self.tag, self.reason, begins, ends)
 
 
 class HostForm(Form):
@@ -156,6 +203,22 @@ class HostForm(Form):
 def read_host_form(values: Mapping[str, Any], forget: Sequence[str]) -> HostForm:
     """Return the page's fields; raises Invalid for one that there is not."""
     return parse(HostForm, {**values, "forget": tuple(forget)})
+
+
+def read_silence_form(values: Mapping[str, str], zone: tzinfo) -> SilenceDraft:
+    """Return what the page's fields ask for, with times in the zone given; raises Invalid."""
+    times: dict[str, datetime | None] = {}
+    faults: dict[str, str] = {}
+    for name in ("begins_at", "ends_at"):
+        text = values.get(name, "").strip()
+        try:
+            times[name] = in_zone(datetime.fromisoformat(text), zone) if text else None
+        except (ValueError, OverflowError):
+            faults[name] = "Write a time such as 2030-01-31 18:00, or leave it empty."
+    if faults:
+        raise Invalid(faults)
+    host, tag, reason = (values.get(name, "").strip() for name in ("host", "tag", "reason"))
+    return SilenceDraft(host, tag, reason, times["begins_at"], times["ends_at"])
 
 
 def split_tags(text: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request
 
-from quarterdeck.core import web
+from quarterdeck.core import costs, web
 from quarterdeck.core.errors import Invalid
 from quarterdeck.hosts import keys
 from quarterdeck.hosts.forms import split_tags
@@ -24,6 +24,7 @@ def host_import() -> Answer:
 
 @blueprint.post("/hosts/import")
 @web.allow("host.write")
+@web.costs(costs.IMPORTS)
 def host_import_submit() -> Answer:
     """``step=preview`` shows the plan; ``step=import`` carries out the same text."""
     values = _values()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import yaml
 
@@ -12,7 +12,6 @@ from quarterdeck.core.forms import parse
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.forms import HostBody
 from quarterdeck.hosts.models import HostKind
-from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.ssh_config import HostProposal, read_ssh_config
 
 MAX_BYTES: Final = 1_000_000
@@ -72,12 +71,19 @@ class ImportDefaults:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
+class ImportCheck(Protocol):
+    """Knows the list that the hosts would join."""
+
+    def check_import(self, drafts: Sequence[HostDraft]) -> dict[str, str]:
+        """Return the faults that importing these hosts would meet as ``<row>.<field>``."""
+
+
 ReadKey = Callable[[str], str]
 """Reads the private key that a config names; only the command line may, with its own user's rights."""
 
 
 def plan_import(
-    hosts: Hosts,
+    hosts: ImportCheck,
     text: str,
     format_: ImportFormat,
     defaults: ImportDefaults | None = None,
@@ -112,7 +118,7 @@ def _with_defaults(row: ImportRow, defaults: ImportDefaults) -> ImportRow:
     return replace(row, draft=draft)
 
 
-def _checked(hosts: Hosts, rows: Sequence[ImportRow]) -> Iterator[ImportRow]:
+def _checked(hosts: ImportCheck, rows: Sequence[ImportRow]) -> Iterator[ImportRow]:
     """Yield the rows with the faults that importing them would meet, beside those they have already."""
     faults = hosts.check_import([row.draft for row in rows if row.draft])
     number = 0

@@ -7,13 +7,13 @@ from typing import Final, NoReturn
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
-from quarterdeck.access.limits import TryLimit
 from quarterdeck.core.actors import NOBODY, SYSTEM, Actor, ActorKind
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.config import Settings
 from quarterdeck.core.db import Database
 from quarterdeck.core.errors import Conflict, Forbidden, Invalid, Limited, NotFound
 from quarterdeck.core.ids import new_id
+from quarterdeck.core.limits import TryLimit
 from quarterdeck.core.pinning import read_pin
 from quarterdeck.core.security import same, token_digest
 from quarterdeck.history.service import History
@@ -113,8 +113,7 @@ class Invitations:
         if refusal := self._tries.take(address):
             if refusal.is_first:
                 self._note_refusal(address, refusal.reason)
-            message = f"Too many codes were tried. Wait {refusal.retry_after} s, then try again."
-            raise Limited(message, retry_after=refusal.retry_after)
+            raise Limited("Too many codes were tried.", retry_after=refusal.retry_after)
         _check_tokens(wanted)
         found = self._find(wanted, address)
         host_id = found.host_id or self._add(found, wanted, address)

@@ -27,7 +27,7 @@ _VERIFY_SECONDS: Final = 900
 _MOST_JOIN_BYTES: Final = 10_000
 
 
-class InvitationBody(Form):
+class InvitationBody(Form, title="NewInvitation"):
     """The worker that is invited; ``pin`` is this master's certificate as the worker will see it."""
 
     name: str = Field(max_length=100)
@@ -46,7 +46,7 @@ class InvitationOut(BaseModel):
     expires_at: datetime
 
 
-class InvitedOut(InvitationOut):
+class InvitedOut(InvitationOut, title="MadeInvitation"):
     """A new invitation: the code is shown this once, and ``command`` is what to type on the machine."""
 
     code: str

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from quarterdeck.access.limits import TryLimit, network_of
 from quarterdeck.access.permissions import may
 from quarterdeck.core.actors import NOBODY, SYSTEM, Actor, ActorKind
 from quarterdeck.core.asgi import Message, Receive, Scope, Send, header, header_values, send_problem
@@ -22,6 +21,7 @@ from quarterdeck.core.errors import (
     QuarterdeckError,
     Unauthenticated,
 )
+from quarterdeck.core.limits import TryLimit, network_of
 from quarterdeck.core.peer import peer_of
 from quarterdeck.core.security import token_digest
 from quarterdeck.history.service import History

@@ -16,7 +16,6 @@ from quarterdeck.hosts.line_transport import line_url
 from quarterdeck.hosts.models import Host, HostKind, HostRecord, HostState, WorkerLink
 from quarterdeck.hosts.ssh_errors import Reason, SshError
 from quarterdeck.hosts.ssh_target import SshTarget
-from quarterdeck.hosts.store import HostQuery
 
 Columns = Any  # Any: a row of the columns below; the library's type of it names each by its place
 
@@ -92,13 +91,11 @@ class Links:
                 raise Unreachable(f"{record.name} was revoked; an administrator can give it a token anew.")
             return self._link(record, session.scalar(select(Host.token).where(Host.id == host_id)))
 
-    def worker_links(self) -> list[tuple[HostRecord, WorkerLink]]:
-        """Return all workers with how to call them, but for those that were revoked."""
+    def worker_links(self, records: Collection[HostRecord]) -> list[tuple[HostRecord, WorkerLink]]:
+        """Return these workers with how to call them."""
         with self._db.read() as session:
-            records = recording.listed(session, HostQuery(kinds=(HostKind.WORKER,)))
             tokens = {row.id: row.token for row in session.execute(_TOKENS)}
-        asked = [record for record in records if record.state is not HostState.REVOKED]
-        return [(record, self._link(record, tokens.get(record.id))) for record in asked]
+        return [(record, self._link(record, tokens.get(record.id))) for record in records]
 
     def _link(self, record: HostRecord, token: bytes | None) -> WorkerLink:
         bearer = sealing.unsealed(self._vault, record.id, "token", token)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from quarterdeck.core.actors import Target
 from quarterdeck.core.db import Base
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ class KeyState(StrEnum):
     CHANGED = "changed"
 
 
+class SilencePhase(StrEnum):
+    """Where a silence stands."""
+
+    ACTIVE = "active"
+    PLANNED = "planned"
+    OVER = "over"
+
+
 class Host(Base):
     """A machine. Secrets are sealed for ``host:<id>:<column>``; the id is never used again."""
 
@@ -76,6 +85,11 @@ class Host(Base):
     state: Mapped[str] = mapped_column(String(10), default=HostState.UNKNOWN)
     state_reason: Mapped[str] = mapped_column(String(500), default="")
     version: Mapped[str] = mapped_column(String(40), default="")
+    state_since: Mapped[datetime | None]
+    """Since when it has this state; unknown for what an older version wrote."""
+    flapping_since: Mapped[datetime | None]
+    clock_skew_seconds: Mapped[float | None]
+    """By how much its clock is ahead of the master's, where that is worth telling (standing.py)."""
     last_seen: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
@@ -92,6 +106,22 @@ class HostTag(Base):
 
     host_id: Mapped[str] = mapped_column(ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True)
     tag: Mapped[str] = mapped_column(String(40), primary_key=True, index=True)
+
+
+class Silence(Base):
+    """A while in which a host, or all hosts with a tag, ring nobody; ended early, ``ends_at`` is then."""
+
+    __tablename__ = "silences"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    host_id: Mapped[str | None] = mapped_column(ForeignKey("hosts.id", ondelete="CASCADE"), index=True)
+    tag: Mapped[str] = mapped_column(String(40), default="")
+    reason: Mapped[str] = mapped_column(String(500))
+    begins_at: Mapped[datetime]
+    ends_at: Mapped[datetime] = mapped_column(index=True)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(160))
+    ended_by: Mapped[str] = mapped_column(String(160), default="")
 
 
 class Invitation(Base):
@@ -157,6 +187,16 @@ class HostRecord:
     joined: bool
     pin_first: bool
     created_at: datetime
+    state_since: datetime | None = None
+    is_flapping: bool = False
+    clock_skew_seconds: float | None = None
+    """By how much its clock is ahead of the master's; None while it is close enough."""
+    silenced_until: datetime | None = None
+
+    @property
+    def target(self) -> Target:
+        """The host as the judge sees it."""
+        return Target(f"host:{self.name}", frozenset(self.tags))
 
     @property
     def dials_in(self) -> bool:
@@ -175,6 +215,12 @@ class HostRecord:
     def awaits_key(self) -> bool:
         """Tell whether nobody has seen this SSH host's key yet."""
         return self.kind is HostKind.SSH and self.key_state is KeyState.NONE
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The words that stand beside its state."""
+        marks = {"flapping": self.is_flapping, "silenced": self.silenced_until is not None}
+        return tuple(word for word, is_so in marks.items() if is_so)
 
     @property
     def place(self) -> str:
@@ -209,6 +255,33 @@ class InvitationRecord:
     invited_by: str
     created_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceRecord:
+    """A silence as pages and programs see it: of a host, by its name, or of a tag."""
+
+    id: str
+    host: str
+    tag: str
+    reason: str
+    begins_at: datetime
+    ends_at: datetime
+    created_at: datetime
+    created_by: str
+    ended_by: str = ""
+    """Who ended it early, if anybody did."""
+
+    @property
+    def of(self) -> str:
+        """What is silenced, as the history names it."""
+        return f"host:{self.host}" if self.host else f"tag:{self.tag}"
+
+    def phase(self, now: datetime) -> SilencePhase:
+        """Return whether it is still to come, goes on or is over."""
+        if self.ends_at <= now:
+            return SilencePhase.OVER
+        return SilencePhase.ACTIVE if self.begins_at <= now else SilencePhase.PLANNED
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from quarterdeck.hosts.links import Links
 from quarterdeck.hosts.models import HostKind, HostRecord, HostState, WorkerLink
 from quarterdeck.hosts.ssh import SshPool
 from quarterdeck.hosts.ssh_errors import Reason, SshError
+from quarterdeck.hosts.standing import skew_text
 from quarterdeck.hosts.trust import Trust
 from quarterdeck.hosts.worker_calls import WorkerCalls
 from quarterdeck.protocol.orders import Health
@@ -67,7 +68,9 @@ class Probing:
         if error.reason is Reason.HOST_KEY_CHANGED:
             await self._trust.look(host_id)
             # Only now: those who wait for this connection are told of the key, and not that it was ended.
-            await self._pool.forget(host_id)
+            # If the key was confirmed meanwhile, connections are to the host that was meant.
+            if await asyncio.to_thread(self._links.seen_key, host_id):
+                await self._pool.forget(host_id)
             return
         state = HostState.UNKNOWN if error.reason in _NOT_ITS_FAULT else HostState.LOST
         waits = error.reason is Reason.HOST_KEY_UNCONFIRMED
@@ -108,7 +111,8 @@ class Probing:
         except Unreachable as error:
             await asyncio.to_thread(self._contacts.note, host.id, HostState.LOST, reason_of(error, host.name))
             raise
-        await asyncio.to_thread(self._contacts.note, host.id, *verdict(health, fault))
+        reason, version = verdict(health.version, fault, host.clock_skew_seconds)
+        await asyncio.to_thread(self._contacts.note, host.id, HostState.WELL, reason, version)
         return f"The worker answers; it runs Quarterdeck {health.version[:40]}."
 
     async def _try_ssh(self, host: HostRecord) -> str:
@@ -149,15 +153,19 @@ class Probing:
         return read_host_key(line) if line else None
 
 
-def verdict(health: Health, fault: str = "") -> tuple[HostState, str, str]:
-    """Return state, reason and version for a worker that answered; ``fault`` is what failed all the same."""
-    version = health.version[:40]
-    if fault or version == __version__:
-        return HostState.WELL, fault, version
-    return HostState.WELL, _skew(version), version
+def verdict(version: str, fault: str = "", skew: float | None = None) -> tuple[str, str]:
+    """Return what there is to say of a worker that answered, and its version as it is kept.
+
+    ``fault`` is what failed all the same, ``skew`` by how many seconds its clock is ahead.
+    """
+    version = version[:40]
+    if fault or (version == __version__ and skew is None):
+        return fault, version
+    behind = "" if version == __version__ else _version_skew(version)
+    return f"{behind} {skew_text(skew)}".strip(), version
 
 
-def _skew(version: str) -> str:
+def _version_skew(version: str) -> str:
     """Say which of the two is behind; both still understand each other one minor version apart."""
     order = "Older" if _numbers(version) < _numbers(__version__) else "Newer"
     behind = "the worker" if order == "Older" else "the master"

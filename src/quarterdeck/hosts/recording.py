@@ -4,12 +4,14 @@ Columns and not entities: lists and runs of 1,000 hosts read these, and entities
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from quarterdeck.access.permissions import Within
+from quarterdeck.core.actors import Target
 from quarterdeck.core.errors import NotFound
 from quarterdeck.hosts import store
 from quarterdeck.hosts.models import SECRETS, Host, HostKind, HostRecord, HostState, HostTag, key_state_of
@@ -23,6 +25,8 @@ _PLAIN: Final = (
     "port",
     "username",
     "state_reason",
+    "state_since",
+    "clock_skew_seconds",
     "last_seen",
     "version",
     "host_key",
@@ -32,6 +36,16 @@ _PLAIN: Final = (
     "pin_first",
     "created_at",
 )
+_WATCHED: Final = select(
+    *(getattr(Host, name) for name in _PLAIN if name not in ("last_seen", "created_at")),
+    Host.kind,
+    Host.state,
+    Host.flapping_since,
+    Host.jump_id,
+    *(getattr(Host, name).is_not(None) for name in SECRETS),
+)
+_OVER: Final = aliased(Host)
+"""The host that one is reached over. One for all statements, so that their SQL is made once."""
 _MOST_NAMED: Final = 500
 """Above so many hosts, all tags are read at once instead of those of each."""
 
@@ -47,10 +61,15 @@ def listed(session: Session, query: HostQuery) -> list[HostRecord]:
     )
 
 
-def named(session: Session, names: Collection[str], tags: Collection[str]) -> list[HostRecord]:
+def named(
+    session: Session,
+    names: Collection[str],
+    tags: Collection[str],
+    within: Within = None,
+) -> list[HostRecord]:
     """Return the hosts of these names and those with any of these tags, by name, each once."""
     tagged = select(HostTag.host_id).where(HostTag.tag.in_(tags))
-    return _records(session, [or_(Host.name.in_(names), Host.id.in_(tagged))])
+    return _records(session, [or_(Host.name.in_(names), Host.id.in_(tagged)), *store.inside(within)])
 
 
 def one(session: Session, condition: ColumnElement[bool], missing: str) -> HostRecord:
@@ -61,6 +80,30 @@ def one(session: Session, condition: ColumnElement[bool], missing: str) -> HostR
     return found[0]
 
 
+def targets(session: Session, ids: Collection[str]) -> dict[str, Target]:
+    """Return the names and tags of these hosts by id, as the judge sees them."""
+    tags = _tags(session, list(ids))
+    rows = session.execute(select(Host.id, Host.name).where(Host.id.in_(ids)))
+    return {row.id: Target(f"host:{row.name}", frozenset(tags.get(row.id, ()))) for row in rows}
+
+
+def watched(session: Session) -> tuple[Sequence[Any], dict[str, list[str]]]:  # Any: rows
+    """Return what the watch looks at of each host, without times of contact, and the tags by id."""
+    rows = session.execute(_WATCHED).all()
+    return rows, _tags(session, [row.id for row in rows])
+
+
+def by_ids(session: Session, ids: Collection[str]) -> list[HostRecord]:
+    """Return the hosts of these ids that there are, by name."""
+    return _records(session, [Host.id.in_(ids)])
+
+
+def roll(session: Session, within: Within) -> tuple[Sequence[Any], dict[str, list[str]]]:  # Any: rows
+    """Return id, name and state of each host, and the tags by id."""
+    rows = session.execute(select(Host.id, Host.name, Host.state).where(*store.inside(within))).all()
+    return rows, _tags(session, [row.id for row in rows])
+
+
 def _records(
     session: Session,
     conditions: list[ColumnElement[bool]],
@@ -69,16 +112,16 @@ def _records(
     limit: int = 0,
     offset: int = 0,
 ) -> list[HostRecord]:
-    over = aliased(Host)
     statement = (
         select(
             *(getattr(Host, name) for name in _PLAIN),
             Host.kind,
             Host.state,
-            over.name.label("jump"),
+            Host.flapping_since,
+            _OVER.name.label("jump"),
             *(getattr(Host, name).is_not(None).label(f"has_{name}") for name in SECRETS),
         )
-        .outerjoin(over, Host.jump_id == over.id)
+        .outerjoin(_OVER, Host.jump_id == _OVER.id)
         .where(*conditions)
         .order_by(*order)
     )
@@ -101,9 +144,10 @@ def _tags(session: Session, ids: list[str]) -> dict[str, list[str]]:
 
 def _record(row: Any, tags: tuple[str, ...]) -> HostRecord:  # Any: a row of the columns above
     return HostRecord(
-        **{name: getattr(row, name) for name in _PLAIN},
+        **dict(zip(_PLAIN, row, strict=False)),  # the first columns; by name it takes three times as long
         kind=HostKind(row.kind),
         state=HostState(row.state),
+        is_flapping=row.flapping_since is not None,
         key_state=key_state_of(row.host_key, row.seen_key),
         tags=tags,
         jump=row.jump or "",

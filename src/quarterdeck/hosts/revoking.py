@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from quarterdeck.core.actors import Actor
+from quarterdeck.core.clock import Clock
 from quarterdeck.core.db import Database
 from quarterdeck.core.errors import Conflict, NotFound, Unreachable
 from quarterdeck.history.service import History
@@ -26,9 +27,16 @@ class Revoking:
     """The worker's token and bearer go first; its orders are ended with the bearer as it was until then."""
 
     def __init__(
-        self, db: Database, history: History, *, calls: WorkerCalls, links: Links, changes: Changes
+        self,
+        db: Database,
+        history: History,
+        clock: Clock,
+        *,
+        calls: WorkerCalls,
+        links: Links,
+        changes: Changes,
     ) -> None:
-        self._db, self._history = db, history
+        self._db, self._history, self._clock = db, history, clock
         self._calls, self._links, self._changes = calls, links, changes
         self._end_orders: EndOrders | None = None
 
@@ -46,6 +54,7 @@ class Revoking:
         with self._db.write() as session:
             row = store.find_by_id(session, host.id)
             row.state, row.state_reason = HostState.REVOKED, f"Revoked by {actor.label}."
+            row.state_since, row.flapping_since = self._clock.now(), None
             row.token = row.token_digest = None
             row.joined = False
         self._changes.note([host.id])

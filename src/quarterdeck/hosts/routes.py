@@ -6,7 +6,8 @@ from urllib.parse import quote, urlencode
 
 from flask import Blueprint, redirect, render_template, request
 
-from quarterdeck.core import web
+from quarterdeck.access.permissions import bounds_of
+from quarterdeck.core import costs, web
 from quarterdeck.core.errors import Conflict, Invalid, NotFound
 from quarterdeck.core.ui.guard import FIELD
 from quarterdeck.hosts import base_routes, import_routes, invitation_routes
@@ -70,6 +71,7 @@ def host_add() -> Answer:
 @blueprint.get("/hosts/<name>")
 @web.allow("host.read")
 def host_show(name: str) -> Page:
+    web.require("host.read", f"host:{name}")
     return _host_page(_hosts().get(name))
 
 
@@ -77,19 +79,23 @@ def host_show(name: str) -> Page:
 @web.allow("host.read")
 def host_state(name: str) -> Page:
     """The part of the page that changes by itself."""
+    web.require("host.read", f"host:{name}")
     return render_template("hosts/_host.html", **_host_context(_hosts().get(name)))
 
 
 @blueprint.post("/hosts/<name>/test")
 @web.allow("host.test")
+@web.costs(costs.CONTACTS)
 def host_test(name: str) -> Page:
     """Answers with the page and the result on it: a test changes nothing that a reload could repeat."""
+    web.require("host.test", f"host:{name}")
     result = _hosts().test_host(web.actor(), name)
     return _host_page(_hosts().get(name), result=result)
 
 
 @blueprint.post("/hosts/<name>/scan")
 @web.allow("host.write")
+@web.costs(costs.CONTACTS)
 def host_scan(name: str) -> Answer:
     host = _hosts().get(name)
     _hosts().scan_host(web.actor(), name)
@@ -222,6 +228,7 @@ def _host_page(host: HostRecord, **more: Any) -> str:  # Any: what the template 
 def _host_context(host: HostRecord) -> dict[str, Any]:  # Any: what the template takes
     return {
         "host": host,
+        "is_limited": bounds_of(web.actor(), "host.read") is not None,
         "pinned": fingerprint_of(host.host_key),
         "shown": fingerprint_of(host.seen_key),
     }
@@ -234,9 +241,10 @@ def _list_context() -> dict[str, Any]:  # Any: what the template takes
     filters = {name: request.args.get(name, "") for name in ("q", "state", "kind", "tag", "sort")}
     return {
         "hosts": hosts,
+        "is_limited": query.within is not None,
         "total": total,
         "first": query.offset + 1,
-        "counts": _hosts().counts(),
+        "counts": _hosts().counts(query.within),
         "filters": filters,
         "is_filtered": any(filters[name] for name in ("q", "state", "kind", "tag")),
         "rows_url": f"/hosts/rows?{request.query_string.decode()}",
@@ -246,7 +254,7 @@ def _list_context() -> dict[str, Any]:  # Any: what the template takes
         "filter_url": _list_url,
         "state_options": _options(HostState),
         "kind_options": _options(HostKind),
-        "tag_options": _options(_hosts().list.tags()),
+        "tag_options": _options(_hosts().list.tags(query.within)),
     }
 
 
@@ -268,6 +276,7 @@ def _list_query() -> tuple[HostQuery, int]:
         sort=sort if sort.removeprefix("-") in SORTS else "name",
         limit=PAGE_SIZE,
         offset=(max(number, 1) - 1) * PAGE_SIZE,
+        within=bounds_of(web.actor(), "host.read"),
     )
     return query, number
 

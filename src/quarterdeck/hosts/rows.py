@@ -35,7 +35,8 @@ class Rows:
             host_key=draft.host_key,
             pin_first=pin_first and draft.kind is HostKind.SSH and not draft.host_key,
             state=HostState.UNKNOWN,
-            created_at=self._clock.now(),
+            state_since=(now := self._clock.now()),
+            created_at=now,
             **{name: getattr(draft, name) for name in _PLAIN},
         )
         if draft.jump:
@@ -83,7 +84,7 @@ class Rows:
         if moved or "token" in changed:
             host.joined = False
         if "token" in draft.secrets and host.state == HostState.REVOKED:
-            host.state, host.state_reason = HostState.UNKNOWN, ""
+            host.state, host.state_reason, host.state_since = HostState.UNKNOWN, "", self._clock.now()
         return changed
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from quarterdeck.access.grants import drop_grants_on, move_grants
+from quarterdeck.access.permissions import Within
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.config import Settings
@@ -32,6 +34,7 @@ from quarterdeck.hosts.probing import Probing, TestResult
 from quarterdeck.hosts.reading import HostCounts, Hostlist
 from quarterdeck.hosts.revoking import Revoking
 from quarterdeck.hosts.rows import Rows, differences, told
+from quarterdeck.hosts.silences import Silences
 from quarterdeck.hosts.ssh import Reason, SshError, SshPool, SshTarget
 from quarterdeck.hosts.store import HostQuery
 from quarterdeck.hosts.trust import Trust
@@ -61,6 +64,7 @@ class Hosts:
         self._db, self._history = db, history
         self._pool, self.loop, self._settings = pool, loop, settings
         self._noting: set[asyncio.Future[None]] = set()
+        self._on_moved: Callable[[], None] = lambda: None
         self.lines = Lines(
             history,
             clock,
@@ -73,14 +77,15 @@ class Hosts:
         self.calls = WorkerCalls(over_lines)
         self.changes = Changes(publish, loop, clock)
         self.contacts = Contacts(db, history, clock, self.changes)
-        self.list = Hostlist(db, self.contacts)
+        self.silences = Silences(db, history, clock, self.changes)
+        self.list = Hostlist(db, self.contacts, self.silences)
         self.links = Links(db, vault, settings, lines=over_lines)
         self._rows = Rows(vault, clock)
         self.invitations = Invitations(db, history, clock, settings, rows=self._rows, changes=self.changes)
         self.bases = Bases(db, history, vault, clock)
         self._trust = Trust(db, history, links=self.links, contacts=self.contacts, scan=pool.scan_host_key)
         self._joining = Joining(db, history, settings, calls=self.calls, contacts=self.contacts)
-        self.revoking = Revoking(db, history, calls=self.calls, links=self.links, changes=self.changes)
+        self.revoking = Revoking(db, history, clock, calls=self.calls, links=self.links, changes=self.changes)
         self.probing = Probing(
             clock,
             links=self.links,
@@ -90,6 +95,10 @@ class Hosts:
             calls=self.calls,
             pool=pool,
         )
+
+    def tell_of_moved(self, call: Callable[[], None]) -> None:
+        """Call this once a host has other tags or another name, or is gone: rights may hang on these."""
+        self._on_moved = call
 
     # Reading
 
@@ -104,28 +113,31 @@ class Hosts:
         limit: int = 0,
         offset: int = 0,
         after: str = "",
+        within: Within = None,
     ) -> list[HostRecord]:
         """Return the hosts that have all the tags and match; ``limit`` 0 means all."""
         return self.list.select(
-            HostQuery(tuple(tags), tuple(kinds), tuple(states), q, sort, after, limit, offset)
+            HostQuery(tuple(tags), tuple(kinds), tuple(states), q, sort, after, limit, offset, within)
         )
 
     def get(self, name: str) -> HostRecord:
         """Return the host of that name; raises NotFound."""
         return self.list.get(name)
 
-    def resolve(self, names: Collection[str], tags: Collection[str]) -> list[HostRecord]:
+    def resolve(
+        self, names: Collection[str], tags: Collection[str], within: Within = None
+    ) -> list[HostRecord]:
         """Return the hosts of these names and tags; raises Invalid for unknown ones and for none."""
-        return self.list.resolve(names, tags)
+        return self.list.resolve(names, tags, within)
 
     def jumping_over(self, host: HostRecord) -> list[str]:
         """Return the names of the hosts that are reached over this one."""
         with self._db.read() as session:
             return store.jumping_over(session, host.id)
 
-    def counts(self) -> HostCounts:
-        """Count all hosts by state and kind."""
-        return self.list.counts()
+    def counts(self, within: Within = None) -> HostCounts:
+        """Count hosts by state and kind."""
+        return self.list.counts(within)
 
     def ssh_target(self, host: HostRecord) -> SshTarget:
         """Return how to reach an SSH host; raises SshError while a key on the way has changed."""
@@ -225,8 +237,12 @@ class Hosts:
         with self._history.action(actor, "host.edit", f"host:{name}", detail=detail) as outcome:
             with self._db.write() as session:
                 secrets = self._rows.change(session, store.find(session, name), draft)
+                if draft.name != before.name:
+                    move_grants(session, f"host:{before.name}", f"host:{draft.name}")
             outcome["secrets"] = secrets
             self.changes.note([before.id])
+        if {"name", "tags"} & set(changed):
+            self._on_moved()
         return self.list.get_by_id(before.id), bool(secrets or set(changed) - {"name", "tags"})
 
     def remove_host(self, actor: Actor, name: str) -> None:
@@ -235,14 +251,16 @@ class Hosts:
         if host.kind is HostKind.MASTER:
             raise Conflict(f"{name} is this node itself and stays in the list.")
         detail = {"host": name, "place": host.place}
-        with self._history.action(actor, "host.remove", f"host:{name}", detail=detail):
+        with self._history.action(actor, "host.remove", f"host:{name}", detail=detail) as outcome:
             with self._db.write() as session:
                 if over := store.jumping_over(session, host.id):
                     message = f"{name} can't be removed: {', '.join(over[:10])} jump over it."
                     raise Conflict(f"{message} Change or remove them first.", hosts=over)
                 session.delete(store.find(session, name))
+                outcome["grants"] = drop_grants_on(session, f"host:{name}")
             self.contacts.forget(host.id)
             self.changes.note([host.id])
+        self._on_moved()
         self._drop_connections(host.id)
 
     def revoke_worker(self, actor: Actor, name: str) -> HostRecord:
@@ -273,6 +291,7 @@ class Hosts:
             with self._db.write() as session:
                 store.put_tags(store.find(session, name), wanted)
             self.changes.note([host.id])
+        self._on_moved()
         return self.get(name)
 
     def test_host(self, actor: Actor, name: str) -> TestResult:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from quarterdeck.access.permissions import Within
 from quarterdeck.core.errors import Conflict, Invalid, NotFound
 from quarterdeck.hosts.models import Host, HostKind, HostState, HostTag
 
@@ -27,6 +28,8 @@ class HostQuery:
     """Only names after this one (the cursor of the API); goes with ``sort="name"``."""
     limit: int = 0
     offset: int = 0
+    within: Within = None
+    """What the one who asks gets at; None is everything."""
 
 
 def find(session: Session, name: str) -> Host:
@@ -50,15 +53,16 @@ def count_hosts(session: Session, query: HostQuery) -> int:
     return session.scalar(select(func.count()).select_from(Host).where(*conditions_of(query))) or 0
 
 
-def count_by(session: Session, column: InstrumentedAttribute[str]) -> dict[str, int]:
+def count_by(session: Session, column: InstrumentedAttribute[str], within: Within) -> dict[str, int]:
     """Return how many hosts there are for each value of a column."""
-    rows = session.execute(select(column, func.count()).group_by(column))
+    rows = session.execute(select(column, func.count()).where(*inside(within)).group_by(column))
     return {row[0]: row[1] for row in rows}
 
 
-def all_tags(session: Session) -> dict[str, int]:
+def all_tags(session: Session, within: Within) -> dict[str, int]:
     """Return every tag with the number of its hosts, in order."""
-    rows = session.execute(select(HostTag.tag, func.count()).group_by(HostTag.tag).order_by(HostTag.tag))
+    query = select(HostTag.tag, func.count()).join(Host, Host.id == HostTag.host_id)
+    rows = session.execute(query.where(*inside(within)).group_by(HostTag.tag).order_by(HostTag.tag))
     return {row[0]: row[1] for row in rows}
 
 
@@ -120,7 +124,18 @@ def conditions_of(query: HostQuery) -> list[ColumnElement[bool]]:
     if query.after:
         conditions.append(Host.name > query.after)
     conditions.extend(_matches(word) for word in query.q.split()[:8])
-    return conditions
+    return [*conditions, *inside(query.within)]
+
+
+def inside(within: Within) -> list[ColumnElement[bool]]:
+    """Return the conditions on hosts of what somebody gets at."""
+    return [
+        or_(
+            Host.name.in_(bounds.names),
+            Host.id.in_(select(HostTag.host_id).where(HostTag.tag.in_(bounds.tags))),
+        )
+        for bounds in within or ()
+    ]
 
 
 def _matches(word: str) -> ColumnElement[bool]:

@@ -9,27 +9,27 @@ from quarterdeck.access.service import Access
 from quarterdeck.core import web
 from quarterdeck.core.errors import Invalid, NotFound
 from quarterdeck.notify.forms import ToastBody
-from quarterdeck.notify.models import Level
+from quarterdeck.notify.models import ToastLevel
 from quarterdeck.notify.service import Toasts
 
 blueprint = APIBlueprint("notify_api", __name__, url_prefix="/api/v1", tag="Toasts")
 
 
-class SentOut(BaseModel):
+class SentOut(BaseModel, title="SentToast"):
     id: str
 
 
 class ToastOut(BaseModel):
     id: str
     text: str
-    level: Level
+    level: ToastLevel
     link: str
     created_at: datetime
     by: str
     is_unread: bool
 
 
-class ToastsOut(BaseModel):
+class ToastsOut(BaseModel, title="ToastList"):
     toasts: list[ToastOut]
 
 

@@ -14,7 +14,7 @@ TEXT_LENGTH = 500
 LINK_LENGTH = 300
 
 
-class Level(StrEnum):
+class ToastLevel(StrEnum):
     """How urgent a toast is; an error is shown again until it is closed."""
 
     INFO = "info"
@@ -29,7 +29,7 @@ class Toast:
 
     id: str
     text: str
-    level: Level
+    level: ToastLevel
     link: str
     person_id: str | None
     role: Role | None
@@ -56,7 +56,7 @@ class ToastRow(Base):
         return Toast(
             self.id,
             self.text,
-            Level(self.level),
+            ToastLevel(self.level),
             self.link,
             self.person_id,
             Role(self.role) if self.role else None,

@@ -6,7 +6,7 @@ from flask import Blueprint, g, redirect, render_template, request
 
 from quarterdeck.core import web
 from quarterdeck.core.actors import ActorKind
-from quarterdeck.notify.models import Level, Toast
+from quarterdeck.notify.models import Toast, ToastLevel
 from quarterdeck.notify.service import PAGE_SIZE, Toasts
 
 blueprint = Blueprint("notify", __name__, template_folder="templates")
@@ -17,13 +17,13 @@ blueprint = Blueprint("notify", __name__, template_folder="templates")
 def toast_list() -> str:
     """Show the drawer; what stands in it counts as read from now on."""
     level = request.args.get("level", "")
-    level = level if level in list(Level) else ""
+    level = level if level in list(ToastLevel) else ""
     toasts = _toasts().recent(web.actor(), level=level, before=request.args.get("before", "")[:26])
     _toasts().mark_read(web.actor(), [toast.id for toast in toasts if toast.is_unread])
     g.waiting_toasts = []  # the drawer itself is enough on this page
     template = "notify/_toasts.html" if "HX-Request" in request.headers else "notify/toasts.html"
     older = f"/toasts?level={level}&before={toasts[-1].id}" if len(toasts) == PAGE_SIZE else ""
-    return render_template(template, toasts=toasts, level=level, levels=list(Level), older=older)
+    return render_template(template, toasts=toasts, level=level, levels=list(ToastLevel), older=older)
 
 
 @blueprint.post("/toasts/<toast_id>/close")

@@ -16,7 +16,7 @@ from quarterdeck.core.db import Database
 from quarterdeck.core.errors import Invalid, NotFound
 from quarterdeck.core.ids import new_id
 from quarterdeck.history.service import History
-from quarterdeck.notify.models import LINK_LENGTH, TEXT_LENGTH, Level, Toast, ToastMark, ToastRow
+from quarterdeck.notify.models import LINK_LENGTH, TEXT_LENGTH, Toast, ToastLevel, ToastMark, ToastRow
 
 KEPT: Final = timedelta(days=30)
 PAGE_SIZE: Final = 50
@@ -49,7 +49,7 @@ class Toasts:
         actor: Actor,
         text: str,
         *,
-        level: str = Level.INFO,
+        level: str = ToastLevel.INFO,
         person_id: str | None = None,
         role: Role | None = None,
         link: str = "",
@@ -72,7 +72,7 @@ class Toasts:
 
     def waiting(self, actor: Actor) -> list[Toast]:
         """Return what the actor's next page should show, oldest first: the new, and errors until closed."""
-        is_due = or_(ToastMark.shown_at.is_(None), ToastRow.level == Level.ERROR)
+        is_due = or_(ToastMark.shown_at.is_(None), ToastRow.level == ToastLevel.ERROR)
         query = _visible(actor).where(is_due, ToastMark.closed_at.is_(None)).limit(_WAITING_AT_ONCE)
         return list(reversed(self._fetch(actor, query)))
 
@@ -203,9 +203,9 @@ def _one_line(text: str) -> str:
 
 def _level(level: str) -> str:
     try:
-        return Level(level).value
+        return ToastLevel(level).value
     except ValueError as error:
-        raise Invalid({"level": f"Choose one of {', '.join(Level)}."}) from error
+        raise Invalid({"level": f"Choose one of {', '.join(ToastLevel)}."}) from error
 
 
 def _own_path(link: str) -> str:

@@ -3,22 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import BaseModel, Field
 
-from quarterdeck.core import web
+from quarterdeck.access.permissions import bounds_of
+from quarterdeck.core import costs, openapi, web
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.forms import Form
 from quarterdeck.tasks.forms import RunBody, RunListQuery, start_of
 from quarterdeck.tasks.idempotency import HEADER, KeyUsed, once
-from quarterdeck.tasks.output_answer import Asked, answer_output, stream_named
+from quarterdeck.tasks.output.answer import Asked, answer_output, stream_named
 from quarterdeck.tasks.records import RunHostRecord, RunQuery, RunRecord
 from quarterdeck.tasks.service import LONGEST_WAIT_SECONDS, Runs
 from quarterdeck.tasks.states import RunState
+
+_KEY: Final = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"}
 
 blueprint = APIBlueprint("runs_api", __name__, url_prefix="/api/v1", tag="Runs")
 
@@ -42,7 +45,7 @@ class RunHostOut(BaseModel):
     details: Json
 
 
-class UsualOut(BaseModel):
+class UsualOut(BaseModel, title="UsualDuration"):
     """What the task usually takes on a host, from its own past there."""
 
     typical_seconds: float
@@ -102,6 +105,9 @@ class OutputQuery(Form):
 
 @blueprint.post("/runs")
 @web.allow("run.start")
+@openapi.reads_header(
+    HEADER, "Sent again, it is the same run.", {"type": "string", "minLength": 1, "maxLength": 200}
+)
 @blueprint.input(RunBody, arg_name="body")
 @blueprint.output(RunOut, status_code=201)
 @blueprint.doc(summary="Start a run", responses={409: "The same is under way on a host in common"})
@@ -117,6 +123,7 @@ def run_start(body: RunBody) -> tuple[Json, int, Mapping[str, str]]:
     try:
         run, replayed = runs.start_run(web.actor(), start_of(body), sent), {}
     except KeyUsed as used:
+        web.require("run.read", f"run:{used.run_id}")
         run, replayed = runs.get_run(used.run_id), {"Idempotent-Replayed": "true"}
     answer = _run_json(run, with_usual=True)
     return answer, 201, {"Location": f"/api/v1/runs/{run.id}"} | replayed
@@ -137,6 +144,7 @@ def run_list(query: RunListQuery) -> Json:
             q=query.q,
             before=query.cursor,
             limit=query.limit,
+            within=bounds_of(web.actor(), "run.read"),
         )
     )
     return {"runs": [_summary_json(run) for run in page.runs], "next_cursor": page.next_cursor or None}
@@ -158,10 +166,13 @@ def run_show(run_id: str, query: WaitQuery) -> Json:
 
 @blueprint.get("/runs/<run_id>/output")
 @web.allow("run.read")
+@web.costs(costs.DOWNLOADS)
+@openapi.also_answers("text/plain")
+@openapi.reads_header("Range", "Bytes of it (RFC 9110, 14.2).", {"type": "string"})
 @blueprint.input(OutputQuery, location="query", arg_name="query")
 @blueprint.doc(
     summary="Read output: the bytes of one stream of one host",
-    responses={200: "The bytes, as text/plain", 206: "A range of them"},
+    responses={200: "The bytes, as text/plain", 206: "A range of them", 416: "There is no such range"},
 )
 def run_output(run_id: str, query: OutputQuery) -> Response:
     web.require("run.read", f"run:{run_id}")
@@ -213,8 +224,13 @@ def _summary_json(run: RunRecord) -> Json:
         "timeout_seconds": run.timeout_seconds,
         "options": msgspec.to_builtins(run.options),
         "reason": run.forced_reason,
-        "duplicate_of": run.duplicate_of,
+        "duplicate_of": _readable(run.duplicate_of),
     }
+
+
+def _readable(run_id: str | None) -> str | None:
+    """Return the id of another run as far as the one who asks may read it."""
+    return run_id if run_id and web.may("run.read", f"run:{run_id}") else None
 
 
 def _run_json(run: RunRecord, *, with_usual: bool = False) -> Json:
@@ -225,7 +241,7 @@ def _run_json(run: RunRecord, *, with_usual: bool = False) -> Json:
 
 def _usual_json(run: RunRecord, hosts: list[RunHostRecord]) -> Json:
     """Return what is usual by the name of the host; hosts without enough of a past are left out."""
-    usual = _runs().usual(run, hosts)
+    usual = _runs().usual(run, hosts, bounds_of(web.actor(), "run.read"))
     return {host.name: asdict(usual[host.host_id]) for host in hosts if host.host_id in usual}
 
 

@@ -11,17 +11,17 @@ from quarterdeck.hosts.models import HostKind, HostRecord
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.ssh import SshPool, SshTarget
 from quarterdeck.protocol.tasks import CallTask, CommandTask
-from quarterdeck.tasks.api_call import ApiCallExecution, CallLimits
+from quarterdeck.tasks.calls.api_call import ApiCallExecution, CallLimits
+from quarterdeck.tasks.calls.worker_call import Patience, WorkerExecution
+from quarterdeck.tasks.dispatch.jobs import Job, JobHost
+from quarterdeck.tasks.dispatch.limits import target_within
 from quarterdeck.tasks.executor import Execution, Result, Sink
-from quarterdeck.tasks.jobs import Job, JobHost
-from quarterdeck.tasks.kept_shell import Visit
-from quarterdeck.tasks.limits import target_within
-from quarterdeck.tasks.local import LocalExecution
-from quarterdeck.tasks.output import OutputStore
-from quarterdeck.tasks.ssh import SshExecution
-from quarterdeck.tasks.ssh_kept import KeptExecution
+from quarterdeck.tasks.local.execution import LocalExecution
+from quarterdeck.tasks.output.store import OutputStore
+from quarterdeck.tasks.ssh.execution import SshExecution
+from quarterdeck.tasks.ssh.kept import KeptExecution
+from quarterdeck.tasks.ssh.kept_shell import Visit
 from quarterdeck.tasks.states import RunState
-from quarterdeck.tasks.worker_call import Patience, WorkerExecution
 
 _MARGIN_SECONDS: Final = 5.0
 """The dispatcher watches the limits of a run; what an execution limits by itself comes after that."""

@@ -2,21 +2,20 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import click
 import msgspec
 
+from quarterdeck.core.api_client import ApiClient
 from quarterdeck.core.clock import SystemClock
-from quarterdeck.core.config import Settings
 from quarterdeck.core.errors import Conflict, QuarterdeckError
 from quarterdeck.protocol.tasks import Builtin
-from quarterdeck.tasks.client import Json, RunsClient, connect
-from quarterdeck.tasks.follow import Follower, exit_status
-from quarterdeck.tasks.lateness import Lateness
-from quarterdeck.tasks.run_flags import TIME, given, option_flags
 from quarterdeck.tasks.states import RunState
+from quarterdeck.tasks.terminal.client import Json, RunsClient
+from quarterdeck.tasks.terminal.flags import TIME, given, option_flags
+from quarterdeck.tasks.terminal.follow import Follower, exit_status
+from quarterdeck.tasks.terminal.lateness import Lateness
 
 Command = TypeVar("Command", bound=Callable[..., Any])  # Any: click calls it with its options
 _INTERRUPTED: Final = 130
@@ -28,20 +27,10 @@ _PROOF: Final = {
 
 
 class Node(Protocol):
-    """What these commands need of the node whose home they work on."""
+    """What these commands need: the API of the home's own running master, or of another."""
 
     @property
-    def settings(self) -> Settings: ...
-
-
-def _which_master(command: Command) -> Command:
-    """Add the options that name another master than the home's own."""
-    command = click.option(
-        "--token-file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="File with an API token; the home's own key is used without it.",
-    )(command)
-    return click.option("--server", default="", help="Address of the master, if not the home's own.")(command)
+    def api(self) -> ApiClient: ...
 
 
 @click.command("run")
@@ -57,7 +46,6 @@ def _which_master(command: Command) -> Command:
 @click.option("--force", is_flag=True, help="Run it although the same is under way; needs --reason.")
 @click.option("--reason", default="", help="Why it is run although the same is under way.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ended run as JSON, not its output.")
-@_which_master
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def run(
@@ -74,8 +62,6 @@ def run(
     force: bool,
     reason: str,
     as_json: bool,
-    server: str,
-    token_file: Path | None,
     **options: object,
 ) -> None:
     """Run a COMMAND (after --) or a built-in task on hosts, and print the output as it comes.
@@ -100,8 +86,8 @@ def run(
         body["options"] = chosen
     if timeout is not None:
         body["timeout_seconds"] = timeout
-    with _client(node, server, token_file) as client:
-        ended = _see_through(client, _start(client, body), is_quiet=as_json)
+    client = RunsClient(node.api)
+    ended = _see_through(client, _start(client, body), is_quiet=as_json)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(ended)).decode())
     else:
@@ -121,14 +107,11 @@ def runs() -> None:
 @click.option("--search", "q", default="", help="A part of the command.")
 @click.option("--limit", default=20, type=click.IntRange(1, 200))
 @click.option("--json", "as_json", is_flag=True)
-@_which_master
 @click.pass_obj
-def run_list(
-    node: Node, /, *, as_json: bool, server: str, token_file: Path | None, **filters: str | int
-) -> None:
+def run_list(node: Node, /, *, as_json: bool, **filters: str | int) -> None:
     """List the newest runs."""
-    with _client(node, server, token_file) as client:
-        page = client.page(**filters)
+    client = RunsClient(node.api)
+    page = client.page(**filters)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(page)).decode())
         return
@@ -141,12 +124,11 @@ def run_list(
 @runs.command("show")
 @click.argument("run_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True)
-@_which_master
 @click.pass_obj
-def run_show(node: Node, run_id: str, *, as_json: bool, server: str, token_file: Path | None) -> None:
+def run_show(node: Node, run_id: str, *, as_json: bool) -> None:
     """Show a run and how it stands on each host."""
-    with _client(node, server, token_file) as client:
-        found = client.show(run_id)
+    client = RunsClient(node.api)
+    found = client.show(run_id)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
@@ -161,51 +143,36 @@ def run_show(node: Node, run_id: str, *, as_json: bool, server: str, token_file:
 @click.option("--host", "host", default="", help="Only this host; needed for --stream.")
 @click.option("--stream", type=click.Choice(["out", "err"]), help="Only this stream, byte for byte.")
 @click.option("--follow", is_flag=True, help="Go on until the run has ended.")
-@_which_master
 @click.pass_obj
-def run_output(
-    node: Node,
-    run_id: str,
-    *,
-    host: str,
-    stream: str | None,
-    follow: bool,
-    server: str,
-    token_file: Path | None,
-) -> None:
+def run_output(node: Node, run_id: str, *, host: str, stream: str | None, follow: bool) -> None:
     """Print what a run has printed, standard error to standard error."""
-    with _client(node, server, token_file) as client:
-        found = client.show(run_id)
-        if host:
-            found["hosts"] = [each for each in found["hosts"] if each["name"] == host]
-            if not found["hosts"]:
-                raise click.ClickException(f"The run has no host named {host}.")
-        if stream and len(found["hosts"]) > 1:
-            raise click.UsageError(f"The run has {len(found['hosts'])} hosts; name one by --host.")
-        write = _write_to_output if stream else _write_stream
-        follower = Follower(client, found, write, stream=stream or "")
-        if follow:
-            follower.follow()
-        else:
-            follower.print_once(found)
+    client = RunsClient(node.api)
+    found = client.show(run_id)
+    if host:
+        found["hosts"] = [each for each in found["hosts"] if each["name"] == host]
+        if not found["hosts"]:
+            raise click.ClickException(f"The run has no host named {host}.")
+    if stream and len(found["hosts"]) > 1:
+        raise click.UsageError(f"The run has {len(found['hosts'])} hosts; name one by --host.")
+    write = _write_to_output if stream else _write_stream
+    follower = Follower(client, found, write, stream=stream or "")
+    if follow:
+        follower.follow()
+    else:
+        follower.print_once(found)
 
 
 @runs.command("cancel")
 @click.argument("run_id", metavar="ID")
-@_which_master
 @click.pass_obj
-def run_cancel(node: Node, run_id: str, *, server: str, token_file: Path | None) -> None:
+def run_cancel(node: Node, run_id: str) -> None:
     """Cancel a run on all its hosts, and wait for its end."""
-    with _client(node, server, token_file) as client:
-        client.cancel(run_id)
-        ended = client.show(run_id, wait_seconds=30)
+    client = RunsClient(node.api)
+    client.cancel(run_id)
+    ended = client.show(run_id, wait_seconds=30)
     for host in ended["hosts"]:
         proof = _PROOF[host["gone"]] if host["state"] == RunState.CANCELLED else ""
         click.echo(f"{host['name']:<24} {host['state']:<11} {proof}".rstrip())
-
-
-def _client(node: Node, server: str, token_file: Path | None) -> RunsClient:
-    return connect(node.settings.home, node.settings.bind.url, server, token_file)
 
 
 def _task(command: tuple[str, ...], builtin: str | None, arguments: tuple[str, ...]) -> Json:
@@ -221,10 +188,9 @@ def _start(client: RunsClient, body: Json) -> Json:
     try:
         return client.start(body)
     except Conflict as error:
-        join = f"quarterdeck runs output {error.extra.get('duplicate_of', 'ID')} --follow"
-        raise Conflict(
-            f"{error.message}\nJoin it:        {join}\nRun it anyway:  add --force --reason TEXT"
-        ) from error
+        run_id = error.extra.get("duplicate_of")
+        join = f"Join it:        quarterdeck runs output {run_id} --follow\n" if run_id else ""
+        raise Conflict(f"{error.message}\n{join}Run it anyway:  add --force --reason TEXT") from error
 
 
 def _see_through(client: RunsClient, started: Json, *, is_quiet: bool) -> Json:

@@ -17,9 +17,9 @@ from quarterdeck.core.security import new_token
 from quarterdeck.hosts.models import HostKind, HostRecord
 from quarterdeck.protocol.orders import Order, sealed
 from quarterdeck.protocol.tasks import CallTask, CommandTask, Task
+from quarterdeck.tasks.dispatch.jobs import Job, JobHost
 from quarterdeck.tasks.fingerprint import fingerprint, is_secret
 from quarterdeck.tasks.idempotency import Once
-from quarterdeck.tasks.jobs import Job, JobHost
 from quarterdeck.tasks.models import Run, RunHost
 from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.records import title_of

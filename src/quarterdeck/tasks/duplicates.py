@@ -29,11 +29,20 @@ class Overlap:
     hosts: tuple[str, ...]
     """The names of the hosts in common."""
 
-    def conflict(self) -> Conflict:
-        """Return the refusal of a run that would repeat this one."""
+    def conflict(self, *, is_open: bool) -> Conflict:
+        """Return the refusal of a run that would repeat this one; says nothing of it where it is not open."""
         more = len(self.hosts) - _NAMED_HOSTS
         where = ", ".join(self.hosts[:_NAMED_HOSTS]) + (f" and {more} more" if more > 0 else "")
         word = "is running" if self.is_active else "was just run"
+        if not is_open:
+            return Conflict(
+                f"The same {word} on {where}, in a run that is not open to you. Wait, or run it anyway.",
+                duplicate_of=None,
+                started_by=None,
+                started_at=None,
+                is_active=self.is_active,
+                hosts=list(self.hosts),
+            )
         return Conflict(
             f"The same {word} on {where}, started by {self.started_by}. Join it, or run it anyway.",
             duplicate_of=self.run_id,

@@ -6,17 +6,17 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Discriminator, Field
 
 from quarterdeck.core.errors import Invalid
-from quarterdeck.core.forms import Form, parse
+from quarterdeck.core.forms import Form, example, parse
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CallTask, CommandTask, Task
 from quarterdeck.tasks.amounts import read_seconds
-from quarterdeck.tasks.builtins import BUILTINS
 from quarterdeck.tasks.drafts import HIDDEN
+from quarterdeck.tasks.local.builtins import BUILTINS
 from quarterdeck.tasks.option_fields import FIELDS, read_options
 from quarterdeck.tasks.options import DEFAULT_OUTPUT_BYTES, OnOutputLimit, RunOptions
 from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT
-from quarterdeck.tasks.output_forms import LogPageQuery
+from quarterdeck.tasks.output.forms import LogPageQuery
 from quarterdeck.tasks.records import PAGE_SIZE
-from quarterdeck.tasks.result_query import ResultForm
+from quarterdeck.tasks.results.query import ResultForm
 from quarterdeck.tasks.service import StartRun
 from quarterdeck.tasks.states import RunState
 
@@ -39,14 +39,14 @@ ARGUMENT: Final = "arguments."
 Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=10_000)]
 
 
-class CommandBody(Form):
+class CommandBody(Form, title="CommandTask"):
     """A shell command."""
 
     kind: Literal["command"]
     command: Annotated[str, Field(min_length=1, max_length=100_000)]
 
 
-class CallBody(Form):
+class CallBody(Form, title="CallTask"):
     """A call of a remote API: an address below a registered API base, or a path on each worker."""
 
     kind: Literal["call"]
@@ -59,7 +59,7 @@ class CallBody(Form):
     body: Annotated[str, Field(max_length=5_000_000)] = ""
 
 
-class BuiltinBody(Form):
+class BuiltinBody(Form, title="BuiltinTask"):
     """A task that every worker and the master know by itself."""
 
     kind: Literal["builtin"]
@@ -70,7 +70,7 @@ class BuiltinBody(Form):
     ] = Field(default_factory=dict)
 
 
-class PreparedBody(Form):
+class PreparedBody(Form, title="PreparedTask"):
     """A prepared task; not there yet."""
 
     kind: Literal["prepared"]
@@ -109,7 +109,7 @@ class RunPageQuery(LogPageQuery, ResultForm):
 Seconds = Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT)] | None
 
 
-class OptionsBody(Form):
+class OptionsBody(Form, title="NewRunOptions"):
     """How a run is to be run; see ``RunOptions``."""
 
     keep_running: bool = False
@@ -124,8 +124,12 @@ class OptionsBody(Form):
     stop_at_failed_percent: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
-class RunBody(Form):
+class RunBody(Form, title="NewRun"):
     """A run as programs ask for it."""
+
+    model_config = example(
+        {"task": {"kind": "command", "command": "uptime"}, "tags": ["web"], "timeout_seconds": 60}
+    )
 
     task: TaskBody
     hosts: Names = Field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The stored shapes of runs. What may change while a run is under way is written by ``recorder.py`` only."""
+"""The stored shapes of runs. While a run is under way only ``dispatch/recorder.py`` writes what changes."""
 
 from datetime import datetime
 from typing import Any

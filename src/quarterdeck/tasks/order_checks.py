@@ -1,5 +1,6 @@
 """What makes an order one that a worker can carry out; pure."""
 
+import re
 from datetime import datetime
 from typing import Any, Final
 
@@ -8,10 +9,10 @@ import msgspec
 from quarterdeck.core.errors import Forbidden, Invalid
 from quarterdeck.protocol.orders import Order, is_intact
 from quarterdeck.protocol.tasks import BuiltinTask, CallTask, CommandTask, Task
-from quarterdeck.tasks.builtins import checked_arguments
-from quarterdeck.tasks.kept_orders import ORDER_ID
+from quarterdeck.tasks.local.builtins import checked_arguments
 from quarterdeck.tasks.options import DEFAULT_OUTPUT_BYTES, OnOutputLimit
 
+ORDER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _CHANGED: Final = (
     "The digest does not fit the order: it was changed on its way, or a newer master asks for something "
     "that this version of the worker does not know."

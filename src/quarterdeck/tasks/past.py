@@ -9,9 +9,11 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from quarterdeck.access.permissions import Within
 from quarterdeck.core.db import Database
 from quarterdeck.core.ui.words import duration_text
 from quarterdeck.tasks.models import Run, RunHost
+from quarterdeck.tasks.records import runs_inside
 from quarterdeck.tasks.states import RunState
 
 _FEW_HOSTS: Final = 20
@@ -39,24 +41,29 @@ class Usual:
 
 
 def usual_durations(
-    db: Database, fingerprint: str, host_ids: Iterable[str], *, before: str = ""
+    db: Database, fingerprint: str, host_ids: Iterable[str], *, before: str = "", within: Within = None
 ) -> Mapping[str, Usual]:
     """Return what is usual per host id; hosts that have run the task too seldom are left out.
 
-    ``before`` is the id of a run: neither it nor a later one counts.
+    ``before`` is the id of a run: neither it nor a later one counts. Nor do runs with a host that is not
+    ``within`` what the one who asks gets at.
     """
     taken: dict[str, list[float]] = {host_id: [] for host_id in host_ids}
     with db.read() as session:
         find = _latest_of_each if len(taken) <= _FEW_HOSTS else _of_latest_runs
-        for host_id, state, started_at, finished_at in find(session, fingerprint, list(taken), before):
+        past = find(session, fingerprint, list(taken), before, within)
+        for host_id, state, started_at, finished_at in past:
             durations = taken[host_id]
             if state == RunState.SUCCEEDED and started_at and finished_at and len(durations) < _PER_HOST:
                 durations.append(_seconds(started_at, finished_at))
     return {host_id: _usual(durations) for host_id, durations in taken.items() if len(durations) >= _ENOUGH}
 
 
-def _latest_of_each(session: Session, fingerprint: str, host_ids: list[str], before: str) -> Iterator[Past]:
-    past = _PAST.where(RunHost.run_id < before) if before else _PAST
+def _latest_of_each(
+    session: Session, fingerprint: str, host_ids: list[str], before: str, within: Within
+) -> Iterator[Past]:
+    past = _PAST.where(*runs_inside(RunHost.run_id, within))
+    past = past.where(RunHost.run_id < before) if before else past
     for host_id in host_ids:
         yield from session.execute(
             past.where(RunHost.fingerprint == fingerprint, RunHost.host_id == host_id)
@@ -65,8 +72,10 @@ def _latest_of_each(session: Session, fingerprint: str, host_ids: list[str], bef
         )
 
 
-def _of_latest_runs(session: Session, fingerprint: str, host_ids: list[str], before: str) -> Iterator[Past]:
-    same = select(Run.id).where(Run.fingerprint == fingerprint)
+def _of_latest_runs(
+    session: Session, fingerprint: str, host_ids: list[str], before: str, within: Within
+) -> Iterator[Past]:
+    same = select(Run.id).where(Run.fingerprint == fingerprint, *runs_inside(Run.id, within))
     runs = session.scalars(
         (same.where(Run.id < before) if before else same)
         .order_by(Run.created_at.desc())

@@ -6,15 +6,21 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from quarterdeck.access.permissions import Within
+from quarterdeck.core.actors import Target
 from quarterdeck.core.db import Database
 from quarterdeck.core.errors import NotFound
+from quarterdeck.hosts.models import Host, HostTag
+from quarterdeck.hosts.store import inside
 from quarterdeck.protocol.tasks import BuiltinTask, CallTask, CommandTask, Task
 from quarterdeck.tasks.models import Run, RunHost
 from quarterdeck.tasks.options import RunOptions
 from quarterdeck.tasks.states import RunState
 
+RunId = InstrumentedAttribute[str]
 PAGE_SIZE: Final = 50
 SHOWN: Final = (
     RunHost.host_id,
@@ -104,6 +110,8 @@ class RunQuery:
     q: str = ""
     before: str = ""
     limit: int = PAGE_SIZE
+    within: Within = None
+    """What the one who asks gets at: runs with a host elsewhere are left out. None is everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +207,31 @@ class RunRecords:
         shown = rows[: query.limit]
         return RunPage(tuple(shown), shown[-1].id if len(rows) > query.limit else "")
 
-    def counts(self, since: datetime) -> RunCounts:
+    def targets(self, run_id: str) -> list[Target]:
+        """Return the hosts of a run as the judge sees them: those that are gone have no tags."""
+        query = (
+            select(RunHost.host_id, Host.name, HostTag.tag)
+            .outerjoin(Host, Host.id == RunHost.host_id)
+            .outerjoin(HostTag, HostTag.host_id == Host.id)
+            .where(RunHost.run_id == run_id)
+        )
+        tags: dict[str, set[str]] = {}
+        names = {}
+        with self._db.read() as session:
+            for host_id, name, tag in session.execute(query):
+                names[host_id] = f"host:{name or ''}"
+                tags.setdefault(host_id, set()).update([tag] if tag else [])
+        return [Target(names[host_id], frozenset(found)) for host_id, found in tags.items()]
+
+    def counts(self, since: datetime, within: Within = None) -> RunCounts:
         """Count what is under way, and what began since a time."""
         is_bad = Run.state.in_((RunState.FAILED, RunState.TIMED_OUT, RunState.LOST))
-        began = select(func.count(), func.sum(case((is_bad, 1), else_=0))).where(Run.created_at >= since)
+        began = select(func.count(), func.sum(case((is_bad, 1), else_=0))).where(
+            Run.created_at >= since, *runs_inside(Run.id, within)
+        )
+        under_way = select(func.count()).select_from(Run).where(Run.is_active, *runs_inside(Run.id, within))
         with self._db.read() as session:
-            active = session.scalar(select(func.count()).select_from(Run).where(Run.is_active)) or 0
+            active = session.scalar(under_way) or 0
             today, failed = session.execute(began).one()
         return RunCounts(active, today, failed or 0)
 
@@ -238,7 +265,20 @@ def _filtered(query: RunQuery) -> Select[str]:
         statement = statement.where(Run.title.icontains(query.q, autoescape=True))
     if query.before:
         statement = statement.where(Run.id < query.before)
-    return statement
+    return statement.where(*runs_inside(Run.id, query.within))
+
+
+def runs_inside(run_id: RunId, within: Within) -> list[ColumnElement[bool]]:
+    """Return the conditions on runs, by the column with their id, of what somebody gets at.
+
+    A run is in it when each of its hosts is; hosts that are gone never are.
+    """
+    if within is None:
+        return []
+    part = aliased(RunHost)
+    open_hosts = select(Host.id).where(*inside(within))
+    elsewhere = select(part.run_id).where(part.run_id == run_id, part.host_id.not_in(open_hosts))
+    return [~elsewhere.exists()]
 
 
 def record_of(row: Run) -> RunRecord:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
+from quarterdeck.access.permissions import Within
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.config import Settings
@@ -26,30 +27,31 @@ from quarterdeck.notify.service import Toasts
 from quarterdeck.protocol.orders import Handed, OrderStatus
 from quarterdeck.protocol.tasks import BuiltinTask, CallTask
 from quarterdeck.tasks.assignments import Assignments
-from quarterdeck.tasks.comparing import Comparing
-from quarterdeck.tasks.contact_notes import ContactNotes
-from quarterdeck.tasks.digests import Digests
-from quarterdeck.tasks.dispatch import Dispatcher, Surroundings
+from quarterdeck.tasks.dispatch.contact_notes import ContactNotes
+from quarterdeck.tasks.dispatch.dispatcher import Dispatcher, Surroundings
+from quarterdeck.tasks.dispatch.endings import Endings, long_after_seconds
+from quarterdeck.tasks.dispatch.host_run import HostRun
+from quarterdeck.tasks.dispatch.jobs import Job
+from quarterdeck.tasks.dispatch.reach import Reach
+from quarterdeck.tasks.dispatch.recorder import Recorder
+from quarterdeck.tasks.dispatch.recovery import Recovery
+from quarterdeck.tasks.dispatch.waiting import Waiting
 from quarterdeck.tasks.drafts import Draft, StartRun, job_of, orders_of, store, with_intent
 from quarterdeck.tasks.duplicates import find_overlap
-from quarterdeck.tasks.endings import Endings, long_after_seconds
-from quarterdeck.tasks.feed import Feed
-from quarterdeck.tasks.host_run import HostRun
 from quarterdeck.tasks.idempotency import Once, check_unused, keep, owner_of
-from quarterdeck.tasks.jobs import Job
-from quarterdeck.tasks.kept_removal import KeptRemoval
 from quarterdeck.tasks.models import Run
 from quarterdeck.tasks.order_checks import LONGEST_TIMEOUT, check_limit, check_task
-from quarterdeck.tasks.output import OutputStore
+from quarterdeck.tasks.output.feed import Feed
+from quarterdeck.tasks.output.store import OutputStore
 from quarterdeck.tasks.past import Usual, usual_durations
-from quarterdeck.tasks.reach import Reach
-from quarterdeck.tasks.recorder import Recorder
 from quarterdeck.tasks.records import RunCounts, RunHostRecord, RunPage, RunQuery, RunRecord, RunRecords
-from quarterdeck.tasks.recovery import Recovery
-from quarterdeck.tasks.results import Results
+from quarterdeck.tasks.results.comparing import Comparing
+from quarterdeck.tasks.results.digests import Digests
+from quarterdeck.tasks.results.selection import Results
+from quarterdeck.tasks.rights import PersonNow, StartingRights, may_read
+from quarterdeck.tasks.ssh.kept_removal import KeptRemoval
 from quarterdeck.tasks.states import RunState
 from quarterdeck.tasks.targets import choose_hosts
-from quarterdeck.tasks.waiting import Waiting
 
 __all__ = ["RunQuery", "Runs", "StartRun"]
 
@@ -77,6 +79,7 @@ class Runs:
         loop: Loop,
         publish: Callable[..., None],
         is_watched: Callable[[str], bool],
+        person_now: PersonNow,
     ) -> None:
         self._db, self._history, self._hosts = db, history, hosts
         self._clock, self._settings, self._loop = clock, settings, loop
@@ -86,7 +89,9 @@ class Runs:
         self.comparing = Comparing(output)
         # A page of a run under way asks twice a second for what does not change any more.
         self._usual = lru_cache(_KEPT_PASTS)(
-            lambda run_id, task, host_ids: usual_durations(db, task, host_ids, before=run_id)
+            lambda run_id, task, host_ids, within: usual_durations(
+                db, task, host_ids, before=run_id, within=within
+            )
         )
         self._waiting = Waiting()
         recorder = Recorder(db, publish)
@@ -103,6 +108,7 @@ class Runs:
                 recorder=recorder,
                 feed=Feed(publish, is_watched),
                 reach=Reach(hosts, pool, clock),
+                bar=StartingRights(person_now, history).fault,
                 prepare=Assignments(hosts, pool, output, history).prepare,
                 on_began=self._endings.watch,
                 on_host_end=self._part_ended,
@@ -207,7 +213,8 @@ class Runs:
                 session, draft.fingerprint, [host.id for host in draft.hosts], ended_after=recent
             )
             if overlap and draft.forced_reason is None:
-                raise overlap.conflict()
+                is_open = may_read(draft.actor, lambda: self.records.targets(overlap.run_id))
+                raise overlap.conflict(is_open=is_open)
             store(session, draft, orders, overlap.run_id if overlap else None)
             if draft.once is not None:
                 keep(session, owner, draft.once, draft.id, now)
@@ -288,17 +295,21 @@ class Runs:
         """Return a page of runs, newest first."""
         return self.records.page(query)
 
-    def counts(self) -> RunCounts:
+    def counts(self, within: Within = None) -> RunCounts:
         """Count the runs under way, and those of today (UTC)."""
-        return self.records.counts(self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0))
+        today = self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        return self.records.counts(today, within)
 
-    def usual(self, run: RunRecord, hosts: Iterable[RunHostRecord]) -> Mapping[str, Usual]:
-        """Return what the run's task usually takes, by host id, from the runs before it."""
-        return self._usual(run.id, run.fingerprint, tuple(host.host_id for host in hosts))
+    def usual(self, run: RunRecord, hosts: Iterable[RunHostRecord], within: Within) -> Mapping[str, Usual]:
+        """Return what the run's task usually takes, by host id, from the runs before it that lie within."""
+        return self._usual(run.id, run.fingerprint, tuple(host.host_id for host in hosts), within)
 
-    def usual_by_now(self, run: RunRecord, hosts: Iterable[RunHostRecord]) -> Mapping[str, Usual]:
-        """Return what a run's task usually takes, by host id, from all of its past."""
-        return usual_durations(self._db, run.fingerprint, [host.host_id for host in hosts])
+    def usual_by_now(
+        self, run: RunRecord, hosts: Iterable[RunHostRecord], within: Within
+    ) -> Mapping[str, Usual]:
+        """Return what a run's task usually takes, by host id, from all of its past that lies within."""
+        host_ids = [host.host_id for host in hosts]
+        return usual_durations(self._db, run.fingerprint, host_ids, within=within)
 
     def is_long(self, run: RunRecord, usual: Mapping[str, Usual]) -> bool:
         """Tell whether a run takes longer than it usually does."""

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-from quarterdeck.access.permissions import may
+from quarterdeck.access.permissions import Within, bounds_of, may
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.errors import Forbidden, Invalid
 from quarterdeck.hosts.models import BaseRecord, HostKind, HostRecord
 from quarterdeck.protocol.tasks import BuiltinTask, CallTask, CommandTask, Task
-from quarterdeck.tasks.api_call import check_call
-from quarterdeck.tasks.builtins import checked_arguments
+from quarterdeck.tasks.calls.api_call import check_call
+from quarterdeck.tasks.local.builtins import checked_arguments
 from quarterdeck.tasks.order_checks import fault_of_command
 
 _READING: Final = ("GET", "HEAD", "OPTIONS")
@@ -19,26 +19,39 @@ _READING: Final = ("GET", "HEAD", "OPTIONS")
 class HostBook(Protocol):
     """What is asked of the list of hosts."""
 
-    def resolve(self, names: Sequence[str], tags: Sequence[str]) -> list[HostRecord]: ...
-    def list_hosts(self, *, kinds: Sequence[HostKind]) -> list[HostRecord]: ...
+    def resolve(self, names: Sequence[str], tags: Sequence[str], within: Within) -> list[HostRecord]: ...
+    def list_hosts(self, *, kinds: Sequence[HostKind], within: Within) -> list[HostRecord]: ...
     def base_for(self, url: str) -> BaseRecord | None: ...
 
 
 def choose_hosts(
     book: HostBook, actor: Actor, task: Task, names: Sequence[str], tags: Sequence[str]
 ) -> list[HostRecord]:
-    """Return the hosts that the task is for; raises Invalid by field, or Forbidden."""
+    """Return the hosts that the task is for; raises Invalid by field, or Forbidden.
+
+    Hosts that the actor may not read are as absent; those that it may not run on are refused.
+    """
+    hosts = _chosen(book, actor, task, names, tags)
+    if barred := [host.name for host in hosts if not may(actor, "run.start", host.target)]:
+        raise Forbidden(f"You may not run anything on {_some(barred)}; leave it out, or ask for a grant.")
+    return hosts
+
+
+def _chosen(
+    book: HostBook, actor: Actor, task: Task, names: Sequence[str], tags: Sequence[str]
+) -> list[HostRecord]:
+    within = bounds_of(actor, "host.read")
     match task:
         case CommandTask():
             _check_command(task)
-            return book.resolve(names, tags)
+            return book.resolve(names, tags, within)
         case BuiltinTask():
             checked_arguments(task.name, task.arguments)
-            return _nodes_only(book.resolve(names, tags))
+            return _nodes_only(book.resolve(names, tags, within))
         case CallTask():
             _check_call(task, has_bearer=False)
             if task.url.startswith("/"):
-                return _workers_only(actor, task, book.resolve(names, tags))
+                return _workers_only(actor, task, book.resolve(names, tags, within))
             return [_host_of_address(book, actor, task, names, tags)]
 
 
@@ -100,9 +113,12 @@ def _host_of_address(
     book: HostBook, actor: Actor, task: CallTask, names: Sequence[str], tags: Sequence[str]
 ) -> HostRecord:
     """Return the worker that the address belongs to, or the master, which calls registered bases."""
-    chosen = book.resolve(names, tags) if names or tags else []
-    host = _worker_at(book, task.url)
-    base = book.base_for(task.url)
+    within = bounds_of(actor, "host.read")
+    chosen = book.resolve(names, tags, within) if names or tags else []
+    host = _worker_at(book, task.url, within)
+    # Bases are called by the master; for whom that is not open, they are as absent.
+    masters = book.list_hosts(kinds=(HostKind.MASTER,), within=within)
+    base = book.base_for(task.url) if masters else None
     check_call(task, has_bearer=host is not None or (base is not None and base.has_bearer))
     if host is not None:
         _check_worker_call(actor, task)
@@ -114,7 +130,7 @@ def _host_of_address(
             }
         )
     else:
-        host = book.list_hosts(kinds=(HostKind.MASTER,))[0]
+        host = masters[0]
     if others := [
         other.name for other in chosen if other.id != host.id and other.kind is not HostKind.MASTER
     ]:
@@ -124,9 +140,9 @@ def _host_of_address(
     return host
 
 
-def _worker_at(book: HostBook, url: str) -> HostRecord | None:
+def _worker_at(book: HostBook, url: str, within: Within) -> HostRecord | None:
     wanted = _origin(url)
-    workers = book.list_hosts(kinds=(HostKind.WORKER,))
+    workers = book.list_hosts(kinds=(HostKind.WORKER,), within=within)
     return next((worker for worker in workers if _origin(worker.url) == wanted), None)
 
 

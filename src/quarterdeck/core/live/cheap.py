@@ -11,7 +11,7 @@ This touches internals: the versions are pinned, and tests/core/test_live_cheap.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from engineio import exceptions, packet  # type: ignore[import-untyped]  # it ships no types
@@ -215,12 +215,19 @@ class CheapManager(AsyncManager):  # type: ignore[misc]  # the library is untype
         return [packet.Packet(packet.MESSAGE, part) for part in parts]
 
 
+def encoded_event(event: str, text: str, namespace: str) -> list[packet.Packet]:
+    """Return the packets of an event whose one argument is JSON already: what ``emit`` would make of it."""
+    return [packet.Packet(packet.MESSAGE, f'{EVENT}{namespace},["{event}",{text}]')]
+
+
 class GuardedServer(AsyncServer):  # type: ignore[misc]  # the library is untyped
     """A server that ends a connection at its first frame that is not valid, instead of logging each one."""
 
     is_stock: bool = False
     queue_limit: int = 0
     on_drop: Callable[[str], None]
+    greet: Callable[[str, str], Awaitable[None]]
+    """Is awaited with the namespace and the id of each viewer that was let in and has been told so."""
 
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> Any:
         environ["quarterdeck.connected_at"] = time.monotonic()
@@ -232,6 +239,12 @@ class GuardedServer(AsyncServer):  # type: ignore[misc]  # the library is untype
                 abort=abort_of(environ),
             )
         return await super()._handle_eio_connect(eio_sid, environ)
+
+    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+        await super()._handle_connect(eio_sid, namespace, data)
+        name = namespace or "/"
+        if sid := self.manager.sid_from_eio_sid(eio_sid, name):
+            await self.greet(name, sid)
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
         """Take a frame; binary ones are refused, for nothing here uses them and they may come in parts."""

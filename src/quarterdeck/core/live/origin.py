@@ -9,20 +9,29 @@ from quarterdeck.core.peer import peer_of
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-def refusal(scope: Scope, *, public_url: str, trusted_proxies: int, began_with_bearer: bool = False) -> str:
+def refusal(
+    scope: Scope,
+    *,
+    public_url: str,
+    trusted_proxies: int,
+    began_with_bearer: bool = False,
+    is_public: bool = False,
+) -> str:
     """Return why a request to the socket server is refused, or an empty text when it is accepted.
 
     The Origin must be this site's, character by character: as browsers write it, in lower case and
     without a default port. Browsers send one with every WebSocket and POST; only clients with a bearer may
     come without; ``began_with_bearer`` says that the connection's first request had it, for some clients show
-    it only then. A polling GET from a page carries none either, and needs none: a foreign page can't read
-    its answer, as long as it can't be asked for as a script (JSONP).
+    it only then. Where a namespace is open to anybody (``is_public``), so may programs that show no cookie:
+    nobody's rights are behind them. A polling GET from a page carries none either, and needs none: a foreign
+    page can't read its answer, as long as it can't be asked for as a script (JSONP).
     """
     if "j" in parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True):
         return "JSONP is not offered."
     origins = header_values(scope, b"origin")
     if not origins:
-        return "" if began_with_bearer else _refusal_without_origin(scope)
+        is_bare = is_public and not header(scope, b"cookie") and not header(scope, b"sec-fetch-site")
+        return "" if began_with_bearer or is_bare else _refusal_without_origin(scope)
     if len(origins) == 1 and origins[0] in _own_origins(scope, public_url, trusted_proxies):
         return ""
     return (

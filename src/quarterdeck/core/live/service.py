@@ -5,15 +5,17 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from quarterdeck.core.actors import Actor, ActorKind, Role
+import msgspec
+
+from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Role
 from quarterdeck.core.asgi import Receive, Scope, Send, send_problem
 from quarterdeck.core.errors import Forbidden, QuarterdeckError
-from quarterdeck.core.live.cheap import CheapManager, GuardedServer
+from quarterdeck.core.live.cheap import YIELD_EVERY, CheapManager, GuardedServer, encoded_event
 from quarterdeck.core.live.origin import has_bearer, refusal
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,10 @@ _library_logger.setLevel(logging.ERROR)  # below that it writes every frame
 
 Identify = Callable[[Scope], Actor]
 RoomCheck = Callable[[Actor, str], bool]
+EventHandler = Callable[[str, Actor, tuple[object, ...]], Awaitable[dict[str, Any]]]  # Any: JSON
+"""Takes the socket's id, who it is and what was sent; returns the acknowledgement."""
+Event = Callable[[str], Awaitable[None]]
+"""Is awaited with the id of a viewer."""
 
 CONSOLE: Final = "/console"
 EVERYBODY: Final = "all"
@@ -39,6 +45,9 @@ class LiveOptions:
     public_url: str = ""
     trusted_proxies: int = 0
     stock: bool = False
+    has_console: bool = True
+    is_public: bool = False
+    """Whether programs may come without any credentials, to a namespace that is open to anybody."""
     ping_interval: float = 25
     ping_timeout: float = 20
     queue_limit: int = 1000
@@ -57,12 +66,30 @@ class LiveCounters:
     refused: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """A namespace beside the console's: who may enter, and what is done for a viewer that has, or has left.
+
+    ``may_enter`` is asked in a thread. What is sent to the namespace reaches all of its viewers; other events
+    than those named are passed over.
+    """
+
+    namespace: str
+    may_enter: Callable[[Actor], bool]
+    is_public: bool = False
+    """Nobody is asked who they are."""
+    entered: Event
+    left: Event
+    events: Mapping[str, Event] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Viewer:
     """A connected socket: who it was when it connected, with what, and the rooms that it asked for."""
 
     actor: Actor
     scope: Scope
+    namespace: str = CONSOLE
     rooms: set[str] = field(default_factory=set)
 
 
@@ -73,7 +100,11 @@ class Live:
         self._identify = identify
         self._options = options or LiveOptions()
         self._checks: dict[str, RoomCheck] = {}
+        self._doors: dict[str, Door] = {}
+        self._own_check: Callable[[Actor], bool] = lambda _actor: False
         self.viewers: dict[str, Viewer] = {}
+        self._on_leave: list[Callable[[str], None]] = []
+        self._on_check: list[Callable[[], Awaitable[None]]] = []
         self._news: deque[tuple[str, dict[str, Any], str]] = deque()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -88,6 +119,7 @@ class Live:
             public_url=self._options.public_url,
             trusted_proxies=self._options.trusted_proxies,
             began_with_bearer=self._began_with_bearer(scope),
+            is_public=self._options.is_public,
         )
         if not reason:
             await self.server.handle_request(scope, receive, send)
@@ -103,6 +135,11 @@ class Live:
     @property
     def sockets(self) -> int:
         return len(self.server.eio.sockets)
+
+    @property
+    def room_kinds(self) -> frozenset[str]:
+        """The first words of the rooms that may be asked for."""
+        return frozenset(self._checks)
 
     async def start(self) -> None:
         """Begin to publish, on the running loop."""
@@ -142,6 +179,27 @@ class Live:
         """Tell whether anybody is in a room, so that costly news need not be made; for the loop."""
         return bool(self.server.manager.rooms.get(CONSOLE, {}).get(room))
 
+    def open(self, door: Door) -> None:
+        """Let viewers into a namespace beside the console's; before the node starts."""
+        name = door.namespace
+        self._doors[name] = door
+
+        async def connect(sid: str, environ: dict[str, Any], _auth: object = None) -> bool:
+            return await self._enter(door, sid, environ["asgi.scope"])
+
+        async def disconnect(sid: str, *_reason: object) -> None:
+            if self.viewers.pop(sid, None):
+                await door.left(sid)
+
+        self.server.on("connect", connect, namespace=name)
+        self.server.on("disconnect", disconnect, namespace=name)
+        for event, call in door.events.items():
+            self.server.on(event, _without_arguments(call), namespace=name)
+
+    async def send(self, event: str, data: Any, *, namespace: str, to: str | None = None) -> None:
+        """Send to all viewers of a namespace, or to one of them; on the loop."""
+        await self.server.emit(event, data, namespace=namespace, to=to)
+
     def allow_room(self, prefix: str, check: RoomCheck) -> None:
         """Let those join rooms named ``prefix`` or ``prefix:…`` for whom ``check(actor, room)`` is true.
 
@@ -149,11 +207,68 @@ class Live:
         """
         self._checks[prefix.rstrip(":")] = check
 
+    def on_event(self, name: str, handler: EventHandler) -> None:
+        """Have an event of the pages answered; one at a time of each viewer."""
+
+        async def take(sid: str, *arguments: object) -> dict[str, Any]:
+            viewer = self.viewers.get(sid)
+            if viewer is None:
+                return {"ok": False, "error": "The connection has ended."}
+            return await handler(sid, viewer.actor, arguments)
+
+        self.server.on(name, take, namespace=CONSOLE)
+
+    def on_leave(self, call: Callable[[str], None]) -> None:
+        """Have a call told of each viewer that leaves, whatever made it leave; on the loop."""
+        self._on_leave.append(call)
+
+    def on_check(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Have what viewers follow checked anew, whenever rooms are: rights may have changed."""
+        self._on_check.append(call)
+
+    def has_waiting(self, sid: str) -> bool:
+        """Tell whether packets wait for a viewer, as it takes them more slowly than they come."""
+        socket = self._socket_of(sid)
+        return socket is not None and not socket.queue.empty()
+
+    async def send_to(self, sids: Iterable[str], event: str, text: str) -> None:
+        """Send one event, whose data is JSON already, straight to these viewers; for the loop.
+
+        It is encoded once. Who has left is passed over, and one that is too slow is dropped as ever.
+        """
+        if not isinstance(self.server.manager, CheapManager):
+            data = msgspec.json.decode(text)
+            for sid in sids:
+                await self.server.emit(event, data, to=sid, namespace=CONSOLE)
+            return
+        packets = encoded_event(event, text, CONSOLE)
+        for number, sid in enumerate(sids, start=1):
+            if (socket := self._socket_of(sid)) is not None:
+                socket.offer(packets)
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+
+    def allow_own_rooms(self, check: Callable[[Actor], bool]) -> None:
+        """Put those into the rooms of their person, their roles and everybody for whom the check is true."""
+        self._own_check = check
+
+    def check_credentials(self) -> None:
+        """End the sockets of whoever may do something else by now than when connecting; from any thread.
+
+        Rooms that are no longer open to somebody are left, as a host's tags may have changed.
+        """
+        loop = self._loop
+        if loop is not None:
+            self._on_loop(loop, lambda: self._tasks.append(loop.create_task(self._check_credentials())))
+
     def disconnect_actor(self, credential_id: str) -> None:
         """End the sockets of a session or token that has ended; from any thread."""
         loop = self._loop
         if loop is not None:
             self._on_loop(loop, lambda: self._tasks.append(loop.create_task(self._disconnect(credential_id))))
+
+    def _socket_of(self, sid: str) -> Any:  # Any: the library's own socket
+        return self.server.eio.sockets.get(self.server.manager.eio_sid_from_sid(sid, CONSOLE))
 
     def _began_with_bearer(self, scope: Scope) -> bool:
         if scope["type"] != "http":
@@ -169,7 +284,7 @@ class Live:
             async_mode="asgi",
             cors_allowed_origins=[],  # judged before, in origin.py; the library's answers would allow reading
             async_handlers=False,  # one event of a client at a time: a flood of them waits in its socket
-            namespaces=[CONSOLE],
+            namespaces=[CONSOLE] if options.has_console else ["-"],  # none means the library's default
             ping_interval=options.ping_interval,
             ping_timeout=options.ping_timeout,
             max_http_buffer_size=_MOST_FRAME_BYTES,
@@ -178,12 +293,26 @@ class Live:
         )
         server.is_stock = options.stock
         server.queue_limit = options.queue_limit
-        server.on_drop = self._note_drop
-        server.on("connect", self._connect, namespace=CONSOLE)
-        server.on("disconnect", self._forget, namespace=CONSOLE)
-        server.on("room:join", self._join, namespace=CONSOLE)
-        server.on("room:leave", self._leave, namespace=CONSOLE)
+        server.on_drop, server.greet = self._note_drop, self._greet
+        events = {"connect": self._connect, "disconnect": self._forget}
+        events |= {"room:join": self._join, "room:leave": self._leave}
+        for event, handler in events.items() if options.has_console else ():
+            server.on(event, handler, namespace=CONSOLE)
         return server
+
+    async def _enter(self, door: Door, sid: str, scope: Scope) -> bool:
+        actor = await self._actor_of(scope) or NOBODY
+        if not await self._is_open_to(door, actor):
+            return False
+        self.viewers[sid] = Viewer(actor, scope, door.namespace)
+        return True
+
+    async def _greet(self, namespace: str, sid: str) -> None:
+        if sid in self.viewers and (door := self._doors.get(namespace)):
+            await door.entered(sid)
+
+    async def _is_open_to(self, door: Door, actor: Actor) -> bool:
+        return door.is_public or await asyncio.to_thread(door.may_enter, actor)
 
     async def _connect(self, sid: str, environ: dict[str, Any], _auth: object = None) -> bool:
         scope = environ["asgi.scope"]
@@ -191,12 +320,14 @@ class Live:
         if actor is None:
             return False
         self.viewers[sid] = Viewer(actor, scope)
-        for room in _own_rooms(actor):
+        for room in _own_rooms(actor) if self._own_check(actor) else ():
             await self.server.enter_room(sid, room, namespace=CONSOLE)
         return True
 
     async def _forget(self, sid: str, *_reason: object) -> None:
-        self.viewers.pop(sid, None)
+        if self.viewers.pop(sid, None):
+            for call in self._on_leave:
+                call(sid)
 
     async def _join(self, sid: str, *arguments: object) -> dict[str, object]:
         viewer, room = self.viewers.get(sid), _room_in(arguments)
@@ -250,7 +381,7 @@ class Live:
     async def _disconnect(self, credential_id: str) -> None:
         for sid, viewer in list(self.viewers.items()):
             if viewer.actor.credential_id == credential_id:
-                await self.server.disconnect(sid, namespace=CONSOLE)
+                await self.server.disconnect(sid, namespace=viewer.namespace)
 
     async def _sweep(self) -> None:
         while True:
@@ -275,18 +406,34 @@ class Live:
 
     async def _check_credentials(self) -> None:
         """End the sockets whose session or token has expired, or whose owner's role has changed."""
-        by_credential: dict[str, list[str]] = {}
+        by_credential: dict[tuple[str, str], list[str]] = {}
         for sid, viewer in self.viewers.items():
-            by_credential.setdefault(viewer.actor.credential_id or sid, []).append(sid)
-        for sids in by_credential.values():
+            key = (viewer.namespace, viewer.actor.credential_id or sid)
+            by_credential.setdefault(key, []).append(sid)
+        for (namespace, _), sids in by_credential.items():
             first = self.viewers.get(sids[0])
             if first is not None and await self._has_changed(first):
                 for sid in sids:
-                    await self.server.disconnect(sid, namespace=CONSOLE)
+                    await self.server.disconnect(sid, namespace=namespace)
+        await self._check_rooms()
+
+    async def _check_rooms(self) -> None:
+        for sid, viewer in list(self.viewers.items()):
+            for room in list(viewer.rooms):
+                if not await self._may_join(viewer.actor, room) and sid in self.viewers:
+                    viewer.rooms.discard(room)
+                    await self.server.leave_room(sid, room, namespace=CONSOLE)
+        for call in self._on_check:
+            await call()
 
     async def _has_changed(self, viewer: Viewer) -> bool:
-        actor = await self._actor_of(viewer.scope)
-        return actor is None or (actor.role, actor.scope) != (viewer.actor.role, viewer.actor.scope)
+        door = self._doors.get(viewer.namespace)
+        if door is not None and not await self._is_open_to(door, viewer.actor):
+            return True
+        if door is not None and door.is_public:
+            return False
+        actor, known = await self._actor_of(viewer.scope), viewer.actor
+        return actor is None or replace(actor, address=known.address) != known
 
     def _note_drop(self, reason: str) -> None:
         self.counters.dropped_peers += 1
@@ -297,6 +444,13 @@ class Live:
             loop.call_soon_threadsafe(call)
         except RuntimeError:  # closed since we looked: the node has ended, and its viewers with it
             logger.debug("news after the end of the loop")
+
+
+def _without_arguments(call: Event) -> Callable[..., Awaitable[None]]:
+    async def handle(sid: str, *_arguments: object) -> None:
+        await call(sid)
+
+    return handle
 
 
 def _own_rooms(actor: Actor) -> list[str]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 from urllib.parse import quote, urlsplit
 
 from flask import (
@@ -21,17 +22,19 @@ from markupsafe import Markup
 
 from quarterdeck import __version__
 from quarterdeck.core import web
-from quarterdeck.core.actors import ActorKind
+from quarterdeck.core.actors import Actor, ActorKind
+from quarterdeck.core.chosen import SYSTEM_THEME, THEMES, Chosen
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import Limited, QuarterdeckError, Unauthenticated
 from quarterdeck.core.ui import words
 from quarterdeck.core.ui.bundle import PREFIX, Bundle, load_bundle
+from quarterdeck.core.ui.curl import curl
 from quarterdeck.core.ui.guard import FIELD, Guard
+from quarterdeck.core.zones import UTC_NAME, zone_named
 
 DIST: Final = Path(__file__).parents[2] / "static" / "dist"
 THEME_COOKIE: Final = "qd_theme"
 KEYS_COOKIE: Final = "qd_keys"
-THEMES: Final = ("system", "light", "dark")
 
 
 class ToastView(Protocol):
@@ -63,6 +66,7 @@ class NavLink:
 NAVIGATION: Final = (
     NavLink(title="Home", url="/", icon="compass", verb="home.read"),
     NavLink(title="Hosts", url="/hosts", icon="hdd-stack", verb="host.read"),
+    NavLink(title="Fleet", url="/fleet", icon="activity", verb="host.read"),
     NavLink(title="Runs", url="/runs", icon="play-circle", verb="run.read"),
     NavLink(title="History", url="/history", icon="journal-text", verb="history.read"),
     NavLink(title="API bases", url="/bases", icon="plug", verb="base.read"),
@@ -82,6 +86,14 @@ class Pages:
     """The toasts that the current actor has not seen yet."""
     toast_count: Callable[[], int] = int
     """How many toasts the bell announces to the current actor."""
+    chosen_by: Callable[[Actor], Chosen] = lambda _: Chosen()
+    choose_theme: Callable[[Actor, str], object] = lambda _actor, _theme: None
+    """Remembers the colours for somebody who is signed in; the cookie remembers them for the browser."""
+    time_zone: str = UTC_NAME
+    """Of whoever chose none."""
+    has_console: bool = True
+    live_verb: str = ""
+    """What it takes to see the live page: a verb, ``public``, or nothing where there is no such page."""
     folder: Path = DIST
 
 
@@ -129,10 +141,22 @@ def csrf_token() -> str:
     return web.part(Pages).guard.token()
 
 
+def chosen() -> Chosen:
+    """Return what the current actor chose, looked up once a request."""
+    if "chosen" not in g:
+        g.chosen = web.part(Pages).chosen_by(web.actor())
+    return cast("Chosen", g.chosen)  # set here only
+
+
 def theme() -> str:
-    """Return the chosen theme; ``system`` follows the browser's preference."""
-    chosen = request.cookies.get(THEME_COOKIE, "")
-    return chosen if chosen in THEMES else "system"
+    """Return the theme of the person, or else of the browser; ``system`` follows the browser's preference."""
+    asked = chosen().theme or request.cookies.get(THEME_COOKIE, "")
+    return asked if asked in THEMES else SYSTEM_THEME
+
+
+def zone() -> tzinfo:
+    """Return the zone in which times are shown to the current actor, and typed ones are read."""
+    return zone_named(chosen().time_zone or web.part(Pages).time_zone)
 
 
 def shortcuts_on() -> bool:
@@ -158,15 +182,23 @@ def _blueprint() -> Blueprint:
     return blueprint
 
 
+def api_call(method: str, path: str, body: Any = None) -> str:  # Any: JSON
+    """Return the call of this node's API in a shell."""
+    return curl(method, f"{request.host_url}api/v1{path}", body)
+
+
 def _globals(pages: Pages, bundle: Bundle) -> dict[str, Any]:
     return {
         "asset": bundle.url,
         "icon_url": bundle.icon_url,
         "module": bundle.tags,
+        "api_call": api_call,
         "csrf_field": csrf_field,
         "csrf_token": csrf_token,
         "may": web.may,
         "look_of": words.look_of,
+        "counted": words.counted,
+        "say": words.say,
         "version": __version__,
         "node": pages.node_name,
         "node_kind": pages.node_kind,
@@ -180,7 +212,10 @@ def _filters(clock: Clock) -> dict[str, Callable[..., Any]]:
     return {
         "size": words.size_text,
         "duration": words.duration_text,
-        "utc": words.utc_text,
+        "time": lambda moment: words.time_text(moment, zone()),
+        "time_title": lambda moment: words.time_title(moment, zone()),
+        "clock": lambda moment: words.clock_text(moment, zone()),
+        "stamp": words.utc_stamp,
         "age": lambda moment: words.age_text(moment, clock.now()),
     }
 
@@ -190,12 +225,22 @@ def _surroundings() -> dict[str, Any]:
         "actor": web.actor(),
         "is_signed_in": web.actor().kind is not ActorKind.NOBODY,
         "navigation": [link for link in NAVIGATION if web.may(link.verb)],
+        "display_name": chosen().display_name,
+        "language": words.LANGUAGE,
         "theme": theme(),
         "themes": THEMES,
+        "zone": str(zone()),
         "shortcuts_on": shortcuts_on(),
         "request_id": g.get("request_id", "-"),
+        "has_console": web.part(Pages).has_console,
+        "has_live": _has_live(),
         "here": request.full_path.rstrip("?"),
     }
+
+
+def _has_live() -> bool:
+    verb = web.part(Pages).live_verb
+    return verb == web.PUBLIC or bool(verb and web.may(verb))
 
 
 def _to_sign_in() -> Response:
@@ -220,7 +265,7 @@ def _next_step(status: int) -> str:
         405: "This address takes no such request. Start again from the page with the form.",
         409: "Load the page again to see how things stand now, then decide.",
         413: "Send less at once.",
-        429: "Wait a moment, then try again.",
+        429: "Nothing was done. The limit keeps this node free for everybody.",
         502: "Check that the other machine runs and can be reached, then try again.",
         503: "Nothing was changed. Try again once the cause is gone.",
     }

@@ -8,6 +8,7 @@ import click
 import uvloop
 
 from quarterdeck.core.actors import Actor
+from quarterdeck.core.command_line import at_home_only
 from quarterdeck.core.config import Settings
 from quarterdeck.core.security import private_directory
 from quarterdeck.core.serve import allow_many_files
@@ -89,6 +90,7 @@ class _Startups(click.ParamType[MaxStartups]):
 @click.option("--add", is_flag=True, help="Put them into the list of hosts, with the tag “simulated”.")
 @click.option("--remove", is_flag=True, help="Take all simulated hosts out of the list, and end.")
 @click.pass_obj
+@at_home_only
 def simulate(node: Node, /, *, add: bool, remove: bool, **options: Any) -> None:  # Any: what click read
     """Start a fleet of hosts that are not there, on this machine's loopback; Ctrl-C ends it.
 
@@ -106,12 +108,13 @@ def simulate(node: Node, /, *, add: bool, remove: bool, **options: Any) -> None:
         removed = registration.remove_fleet(node.hosts, node.actor)
         click.echo(f"{removed:,} simulated hosts are removed from the list.")
         return
+    hosts = node.hosts if add else None  # refuses what is no home before anything is made there
     allow_many_files()
     fleet = Simulator(_plan(**options), fleet_keys(private_directory(node.settings.home) / "simulation"))
     fleet.listen()
     _tell(fleet)
-    if add:
-        added = registration.add_fleet(node.hosts, node.actor, fleet.drafts)
+    if hosts is not None:
+        added = registration.add_fleet(hosts, node.actor, fleet.drafts)
         click.echo(f"listed     {added.new:,} new hosts, {added.known:,} that were there already")
     else:
         click.echo("listed     no; --add puts them into the list of hosts")

@@ -22,6 +22,11 @@ class FleetKeys:
     bearer: str = field(repr=False)
 
     @property
+    def members_file(self) -> Path:
+        """Where the workers keep which master they have joined, with their tokens."""
+        return self.client_file.with_name("members.json")
+
+    @property
     def client_text(self) -> str:
         return self.client_file.read_text(encoding="ascii")
 

@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Final
 
-from quarterdeck.tasks.ssh_shell import running_line
+from quarterdeck.tasks.ssh.shell import running_line
 
 _SCRIPT: Final = 3
 _ARGUMENTS: Final = 5

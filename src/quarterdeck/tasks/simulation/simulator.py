@@ -38,7 +38,7 @@ class Simulator:
         self.workers = workers(plan.workers, places, plan.shares, plan.seed, behind=plan.hosts)
         latency = Latency(plan.latency_milliseconds, plan.seed)
         self._ssh = SimulatedSsh(self.hosts, keys, latency, max_startups=plan.max_startups, seed=plan.seed)
-        self._workers = SimulatedWorkers(self.workers, keys.bearer, latency)
+        self._workers = SimulatedWorkers(self.workers, keys, latency, plan.seed)
 
     @property
     def drafts(self) -> list[HostDraft]:

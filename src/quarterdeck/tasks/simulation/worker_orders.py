@@ -11,7 +11,7 @@ from quarterdeck.protocol.orders import Order, OrderStatus, OutputChunk, OutputP
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask, CommandTask, Task
 from quarterdeck.tasks.executor import Stream
 from quarterdeck.tasks.order_checks import check_content, check_seal
-from quarterdeck.tasks.output import Sizes
+from quarterdeck.tasks.output.chunks import Sizes
 from quarterdeck.tasks.simulation.answers import Err, Exit, Out, Pause, Step, steps_of
 from quarterdeck.tasks.simulation.fleet import SimulatedHost
 from quarterdeck.tasks.simulation.timing import Latency

@@ -19,10 +19,14 @@ from quarterdeck.core.asgi import Receive, Scope, Send, header, send_json, send_
 from quarterdeck.core.clock import Clock, SystemClock
 from quarterdeck.core.errors import Busy, Invalid, NotFound, QuarterdeckError, TooLarge, Unauthenticated
 from quarterdeck.core.security import same
+from quarterdeck.hosts.membership import Member
 from quarterdeck.protocol.orders import Health, JoinAnswer, JoinRequest, Order, Receipt
+from quarterdeck.protocol.samples import Watching
 from quarterdeck.tasks.executor import Stream
-from quarterdeck.tasks.output import Sizes
+from quarterdeck.tasks.output.chunks import Sizes
+from quarterdeck.tasks.simulation.beats import SimulatedBeats
 from quarterdeck.tasks.simulation.fleet import Manner, SimulatedHost
+from quarterdeck.tasks.simulation.keys import FleetKeys
 from quarterdeck.tasks.simulation.sockets import listening_sockets
 from quarterdeck.tasks.simulation.timing import Latency
 from quarterdeck.tasks.simulation.worker_orders import SimulatedOrder, SimulatedOrders
@@ -38,15 +42,22 @@ class SimulatedWorkers:
     """All workers of a fleet, as one ASGI app that tells them apart by the address that was called."""
 
     def __init__(
-        self, hosts: Sequence[SimulatedHost], bearer: str, latency: Latency, clock: Clock | None = None
+        self,
+        hosts: Sequence[SimulatedHost],
+        keys: FleetKeys,
+        latency: Latency,
+        seed: int,
+        clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._began = self._clock.monotonic()
-        self._bearer, self._latency = bearer, latency
+        self._bearer, self._latency = keys.bearer, latency
         self._hosts = [host for host in hosts if host.manner is not Manner.REFUSING]
         self._workers = {
             (host.address, host.port): SimulatedOrders(host, latency, self._clock) for host in self._hosts
         }
+        beating = [host for host in self._hosts if host.manner is not Manner.DROPPING]
+        self._beats = SimulatedBeats(beating, self._clock, seed, keys.members_file)
         self._sockets: list[socket.socket] = []
         self._server = _Server(uvicorn.Config(
             self, interface="asgi3", http="httptools", ws="none", lifespan="off", log_config=None,
@@ -63,10 +74,12 @@ class SimulatedWorkers:
         """Answer from now on."""
         if self._sockets:
             self._serving = asyncio.ensure_future(self._server.serve(self._sockets))
+            await self._beats.serve()
 
     async def close(self) -> None:
         """Let nobody in any more, and end all orders."""
         self._server.should_exit = True
+        await self._beats.close()
         for worker in self._workers.values():
             await worker.end()
         if self._serving:
@@ -89,8 +102,15 @@ class SimulatedWorkers:
             case "GET", ["health"]:
                 await send_json(send, HTTPStatus.OK, self._health(worker))
             case "POST", ["join"]:
-                worker.audience = (await _read(receive, JoinRequest)).audience
+                wanted = await _read(receive, JoinRequest)
+                worker.audience = wanted.audience
+                self._beats.join(worker.host.name, Member(wanted.master_url, wanted.worker_token))
                 await send_json(send, HTTPStatus.OK, JoinAnswer(node=worker.host.name, version=__version__))
+            case "POST", ["sampling"]:
+                self._beats.watch(worker.host.name, await _read(receive, Watching))
+                await send_json(send, HTTPStatus.OK, {})
+            case "GET", ["processes"]:
+                await send_json(send, HTTPStatus.OK, self._beats.processes(worker.host.name))
             case "POST", ["process_task"]:
                 begun = worker.accept(await _read(receive, Order))
                 await send_json(

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from quarterdeck.tasks.index_record import ERR, OUT
+from quarterdeck.tasks.output.index_record import ERR, OUT
 from quarterdeck.tasks.supervisor.record import Record
 from quarterdeck.tasks.supervisor.spooled import Spooled
 from quarterdeck.tasks.supervisor.tree import MARKER, Ending
@@ -15,8 +15,8 @@ _QUIET_SECONDS = 1.0
 _LEFT_OPEN_SECONDS = 10.0
 _COLLECT_SECONDS = 1.0
 _STEP_SECONDS = 0.05
-_DEFAULTED = (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGXFSZ)
-"""What the supervisor itself ignores or catches, and a command must not inherit so."""
+_DEFAULTED = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+"""A command must not inherit what the supervisor ignores, nor what the shell did that started the worker."""
 
 
 class Command:

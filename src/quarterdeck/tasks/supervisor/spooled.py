@@ -1,4 +1,4 @@
-"""The output of one command on its way into the files that ``tasks/output.py`` reads.
+"""The output of one command on its way into the files that ``tasks/output/store.py`` reads.
 
 Its writer is not used here: it would bring in three times the memory of the whole supervisor.
 """
@@ -6,7 +6,7 @@ Its writer is not used here: it would bring in three times the memory of the who
 import os
 import time
 
-from quarterdeck.tasks.index_record import ERR, OUT, RECORD
+from quarterdeck.tasks.output.index_record import ERR, OUT, RECORD
 
 NAMES = {OUT: "out", ERR: "err"}
 

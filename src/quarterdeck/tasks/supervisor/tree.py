@@ -1,10 +1,11 @@
-"""All processes of one command, found by session and marker as in ``tasks/processes.py``, and ended.
+"""All processes of one command, found by session and marker as in ``tasks/local/processes.py``, and ended.
 
 The worker ends them itself when somebody cancels; this is for what must also happen while it is away.
 """
 
 import os
 import signal
+from collections.abc import Mapping
 
 MARKER = "DECK_TASK_ID"
 GRACE_SECONDS = 5.0
@@ -56,17 +57,43 @@ class Ending:
             pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
         except OSError:
             return None
-        return [pid for pid in pids if pid != os.getpid() and self._is_ours(pid)]
+        found = {
+            pid: parent
+            for pid in pids
+            if pid != os.getpid() and (parent := self._parent_of_ours(pid)) is not None
+        }
+        return parents_first(found)
 
-    def _is_ours(self, pid: int) -> bool:
+    def _parent_of_ours(self, pid: int) -> int | None:
+        """Return the parent's id of a process of the command, None for any other process."""
         try:
             # Behind the last bracket: the name before it is the process's own choice.
-            state, _, _, session = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:4]
+            state, parent, _, session = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:4]
             if state in (b"Z", b"X"):
-                return False
-            return int(session) == self._session or self._mark in _read(f"/proc/{pid}/environ").split(b"\0")
+                return None
+            is_ours = int(session) == self._session or self._has_mark(pid)
+            return int(parent) if is_ours else None
         except (OSError, ValueError):
-            return False  # gone meanwhile, or another account's
+            return None  # gone meanwhile, or another account's
+
+    def _has_mark(self, pid: int) -> bool:
+        return self._mark in _read(f"/proc/{pid}/environ").split(b"\0")
+
+
+def parents_first(parents: Mapping[int, int]) -> list[int]:
+    """Return processes, given with the ids of their parents, each behind its parent.
+
+    A shell whose child is ended before itself goes on with what comes after that child.
+    """
+    ordered: list[int] = []
+    waiting = dict(parents)
+    while waiting:
+        # Numbers are used again, so two looks may see a circle: then any order will do.
+        ready = [pid for pid, parent in waiting.items() if parent not in waiting] or list(waiting)
+        ordered += ready
+        for pid in ready:
+            del waiting[pid]
+    return ordered
 
 
 def _read(path: str) -> bytes:

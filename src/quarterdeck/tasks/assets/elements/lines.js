@@ -1,5 +1,5 @@
 // Lines of output as elements: number, time, mark of standard error, text. They copy as text alone.
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const CLOCK = clockIn(document.documentElement.dataset.zone);
 
 /** Makes one line; an open one, which has no end yet, has no number either. */
 export function makeLine(number, [stream, spans, at], { url, isTimed }) {
@@ -20,6 +20,16 @@ function makeNumber(number, line, url) {
   link.href = url(number);
   link.tabIndex = -1;
   return link;
+}
+
+/** The clock of the zone that the reader chose, as the server writes it; UTC where the browser has no such zone. */
+function clockIn(timeZone) {
+  const form = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  try {
+    return new Intl.DateTimeFormat("en-GB", { ...form, timeZone });
+  } catch {
+    return new Intl.DateTimeFormat("en-GB", { ...form, timeZone: "UTC" });
+  }
 }
 
 /** Puts the time of arrival on a line: the reader's own on the line, the exact one in its title. */

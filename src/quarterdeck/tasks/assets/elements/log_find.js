@@ -78,7 +78,10 @@ export class Finder {
 
   tell() {
     const count = `${this.hits.length.toLocaleString("en")}${this.next ? "+" : ""}`;
-    if (this.isFailing) this.told.textContent = "The server did not answer; try again.";
+    const { waitSeconds } = this.view.source;
+    if (this.isFailing && waitSeconds)
+      this.told.textContent = `Too many searches. Wait ${waitSeconds} s, then try again.`;
+    else if (this.isFailing) this.told.textContent = "The server did not answer; try again.";
     else if (this.hits.length)
       this.told.textContent = `${(Math.max(0, this.index) + 1).toLocaleString("en")} of ${count} line${count === "1" ? "" : "s"}`;
     else if (this.next)

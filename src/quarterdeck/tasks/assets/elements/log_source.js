@@ -26,6 +26,7 @@ export class LogSource {
     const answer = await fetch(`${this.path}/${what}?${query}`, { headers: { Accept: "application/json" } }).catch(
       () => null,
     );
+    this.waitSeconds = answer?.status === 429 ? Number(answer.headers.get("Retry-After")) : 0;
     return answer?.ok ? answer.json() : null;
   }
 

@@ -1,6 +1,15 @@
 // `/` search, `?` help, `g` then a letter to go somewhere; other keys are told to the page as `keyboard:key`.
 // Never inside a field; off by choice.
-const PLACES = { h: "/", m: "/hosts", r: "/runs", n: "/runs/new", l: "/history", t: "/toasts", a: "/account" };
+const PLACES = {
+  h: "/",
+  m: "/hosts",
+  f: "/fleet",
+  r: "/runs",
+  n: "/runs/new",
+  l: "/history",
+  t: "/toasts",
+  a: "/account",
+};
 const FIELDS = "input, textarea, select, [contenteditable]";
 
 let isGoing = false;

@@ -1,4 +1,5 @@
-// One Socket.IO connection a page. Any event `x` becomes the DOM event `live:x` on the body.
+// One Socket.IO connection a page. Any event `x` becomes the DOM event `live:x` on the body; an element asks the
+// server by a `live-ask` there, whose detail is what `emit` takes.
 import { io } from "socket.io-client";
 import "./bell.js";
 
@@ -51,8 +52,12 @@ function connect() {
       banner.hidden = false;
     }, BANNER_AFTER_MS);
   });
+  document.body.addEventListener("live-ask", ({ detail }) => socket.connected && socket.emit(...detail));
   window.addEventListener("pagehide", () => socket.disconnect());
   window.addEventListener("pageshow", (event) => event.persisted && socket.connect());
 }
+
+/** Lends the library to a page that has a namespace of its own, over the same connection. */
+document.body.addEventListener("live:io", ({ detail }) => detail(io));
 
 if (document.querySelector("[data-live]")) connect();

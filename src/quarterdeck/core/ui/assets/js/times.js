@@ -1,5 +1,4 @@
-// Times stand in UTC without script; with it in the reader's own zone, and ages stay fresh.
-const FORMAT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+// Times stand in the zone that the reader chose; here ages stay fresh.
 const UNITS = [
   [86400, "d"],
   [3600, "h"],
@@ -17,13 +16,12 @@ function age(moment) {
 }
 
 function tell(element) {
-  const moment = new Date(element.dateTime);
-  const text = "ago" in element.dataset ? age(moment) : FORMAT.format(moment);
+  const text = age(new Date(element.dateTime));
   if (element.textContent !== text) element.textContent = text;
 }
 
 function tellAll() {
-  for (const element of document.querySelectorAll("time[data-when], time[data-ago]")) tell(element);
+  for (const element of document.querySelectorAll("time[data-ago]")) tell(element);
 }
 
 tellAll();

@@ -1,0 +1,2 @@
+// The table of the fleet: what is on the screen moves.
+import "./elements/fleet_table.js";

@@ -1,0 +1,1 @@
+"""What is kept of the figures in SQL, and reading it."""

@@ -1,0 +1,1 @@
+"""All hosts at a glance: the table, its files, the wall, and the list for programs."""

@@ -1,0 +1,1 @@
+"""Sampling SSH hosts without a worker, through a shell channel."""

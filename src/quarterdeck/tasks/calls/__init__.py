@@ -1,0 +1,1 @@
+"""What the master runs by HTTP: tasks on workers, and API calls."""

@@ -1,0 +1,1 @@
+"""The output of runs: kept in files, told on to who watches, found in, and shown line by line."""

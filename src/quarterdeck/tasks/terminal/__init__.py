@@ -1,0 +1,1 @@
+"""Runs on a terminal, as the command line starts and follows them."""
