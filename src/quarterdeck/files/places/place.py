@@ -194,7 +194,7 @@ class ProposalDraft:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Calls made in the last hour by our own count, and how many the place allows; ``limit`` 0: no limit known."""
+    """Calls made in the last hour by our own count; ``limit`` is what the place allows, 0 when unknown."""
 
     used: int
     limit: int
@@ -219,7 +219,7 @@ class Place(Protocol):
     """
 
     def check(self, *, for_writing: bool) -> list[Check]:
-        """Try address, credential, repository, branch and rights without changing anything; raises nothing."""
+        """Try address, credential, repository, branch and rights; changes and raises nothing."""
 
     def default_branch(self) -> str:
         """Return the name of the branch that changes start from; Missing when the repository is empty."""
@@ -234,7 +234,7 @@ class Place(Protocol):
         """Return the commit of a branch, a tag or a full hash, in this order; raises Missing."""
 
     def list_files(self, commit: str) -> list[Entry]:
-        """Return every path of a commit, sorted; raises PlaceError when there are more than the place gives."""
+        """Return every path of a commit, sorted; raises PlaceError when the place gives no more."""
 
     def stat(self, commit: str, path: str) -> Stat:
         """Return what a path is; raises Missing also for a folder."""
