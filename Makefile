@@ -36,7 +36,7 @@ test: .venv/.ready-dev
 	$(BIN)/pytest tests --ignore tests/browser --numprocesses $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())') --dist loadfile --no-loadscope-reorder
 
 browser: .venv/.ready-dev node_modules/.ready
-	$(BIN)/pytest tests/browser
+	$(BIN)/pytest tests/browser --numprocesses 2 --dist loadfile
 
 fuzz: .venv/.ready-dev
 	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20500} $(BIN)/pytest tests/contracts/fuzz

@@ -3,10 +3,31 @@
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 
 from tests.sshd import SshKeys, SshServer
 from tests.sshd import ssh_keys as ssh_keys
 from tests.sshd import sshd as sshd
+
+
+class CompiledTemplates(BytecodeCache):
+    """Templates as Python code, so that the apps of thousands of tests don't compile the same ones anew."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self._code.get(bucket.key):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+def pytest_configure() -> None:
+    Flask.jinja_options = {"bytecode_cache": CompiledTemplates()}
 
 
 @pytest.hookimpl(trylast=True)

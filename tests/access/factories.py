@@ -25,7 +25,7 @@ from quarterdeck.access.service import Access
 from quarterdeck.core import web
 from quarterdeck.core.actors import SYSTEM, Actor, ActorKind, Level, Role, Scope
 from quarterdeck.core.config import Settings
-from quarterdeck.core.db import Base, Database
+from quarterdeck.core.db import Database
 from quarterdeck.core.errors import Invalid, NotFound
 from quarterdeck.core.loop import Loop
 from quarterdeck.core.ui import pages
@@ -37,6 +37,7 @@ from quarterdeck.history.service import History
 from quarterdeck.notify import api as notify_api
 from quarterdeck.notify import routes as notify_routes
 from quarterdeck.notify.service import Toasts
+from tests.schema import make_tables
 
 CAST = {"ada": Role.ADMINISTRATOR, "oskar": Role.OPERATOR, "vera": Role.VIEWER, "nils": None}
 PASSWORD = "correct horse battery"
@@ -109,7 +110,7 @@ def make_deck(
     settings = Settings(home=home, **settings_given)
     home.mkdir(exist_ok=True)
     db = Database(settings.database)
-    Base.metadata.create_all(db.engine)
+    make_tables(db)
     history = History(
         home / "history",
         key=b"h" * 32,

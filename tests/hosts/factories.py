@@ -20,7 +20,7 @@ from quarterdeck.access.permissions import may
 from quarterdeck.core import web
 from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Level, Role, Scope
 from quarterdeck.core.config import Settings
-from quarterdeck.core.db import Base, Database
+from quarterdeck.core.db import Database
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.loop import Loop
 from quarterdeck.core.ui import pages
@@ -34,6 +34,7 @@ from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.ssh import SshPool
+from tests.schema import make_tables
 from tests.sshd import SshServer
 
 ROLES = {"ada": Role.ADMINISTRATOR, "oskar": Role.OPERATOR, "vera": Role.VIEWER, "nils": None}
@@ -107,7 +108,7 @@ def open_node(home: Path, **settings: Any) -> Iterator[Node]:  # Any: fields of 
     values: dict[str, Any] = {"home": home, "ssh_connect_seconds": 5}  # Any: fields of Settings
     chosen = Settings(**values | settings)
     db = Database(chosen.database)
-    Base.metadata.create_all(db.engine)
+    make_tables(db)
     history = History(
         home / "history", key=b"h" * 32, node="master", clock=clock, segment_bytes=10_000_000, ballast_bytes=0
     )

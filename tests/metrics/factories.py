@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from quarterdeck.core.db import Base, Database
+from quarterdeck.core.db import Database
 from quarterdeck.metrics.figures import FIGURES, Row
 from quarterdeck.metrics.fleet import HostNow
 from quarterdeck.metrics.kept.keeper import Keeper, Kept
+from tests.schema import make_tables
 
 NOON = 1_795_348_800.0
 """2026-11-22 12:00:00 UTC."""
@@ -46,7 +47,7 @@ def give(keeper: Keeper, at: float, value: float, *, host: str = "h1", interval:
 
 def open_database(url: str) -> Database:
     database = Database(url)
-    Base.metadata.create_all(database.engine)
+    make_tables(database)
     return database
 
 
