@@ -67,6 +67,7 @@ from quarterdeck.core.security import key_file
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import HEADER as CSRF_HEADER
 from quarterdeck.core.ui.guard import Guard
+from quarterdeck.files.defined import defined_drafts, ensure_places
 from quarterdeck.history.service import History
 from quarterdeck.home.providers import make_home
 from quarterdeck.home.service import Home
@@ -126,6 +127,7 @@ _EDGES: Final = (
 
 def create_asgi(settings: Settings, parts: MasterParts | None = None) -> Dispatcher:
     """Make a master: nothing runs before the server starts it."""
+    defined_drafts(settings.place)
     parts = parts or MasterParts(settings)
     app = create_app(parts)
     bridge = Bridge(
@@ -171,7 +173,7 @@ def create_app(parts: MasterParts) -> APIFlask:
     web.provide(app, parts.settings, parts.history, parts.peers, parts.access, parts.toasts, parts.hosts)
     web.provide(app, parts.runs, parts.grants, parts.judge, parts.providers, parts.profiles, _home(parts))
     web.provide(app, parts.fleet, parts.own_host, parts.series, parts.attention)
-    web.provide(app, parts.processes, parts.fleet_list, parts.alerts, parts.rules)
+    web.provide(app, parts.processes, parts.fleet_list, parts.alerts, parts.rules, parts.files)
     web.provide(app, Neighbours(lambda actor, name: _runs_on(parts, actor, name), parts.alerts.of_host))
     for module in _ALWAYS:
         app.register_blueprint(module.blueprint)
@@ -314,8 +316,9 @@ def _bad_input(error: HTTPError) -> Response:
 
 
 def _prepare(parts: MasterParts) -> None:
-    """List this machine's own nodes, and invite the first administrator."""
+    """List this machine's own nodes and the settings' places of files, and invite the first administrator."""
     ensure_own_hosts(parts.hosts, parts.settings, own_worker=parts.worker_home)
+    ensure_places(parts.files.places, parts.settings.place, parts.settings.home)
     parts.own_host.now()
     if path := parts.access.first_sign_in_link():
         url = parts.settings.public_url or parts.settings.bind.url

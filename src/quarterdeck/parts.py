@@ -21,6 +21,8 @@ from quarterdeck.core.loop import Loop
 from quarterdeck.core.migrations import migrate
 from quarterdeck.core.security import key_file, private_directory
 from quarterdeck.core.vault import Vault
+from quarterdeck.files.register import Places
+from quarterdeck.files.service import Files
 from quarterdeck.history.peers import PeerBook
 from quarterdeck.history.service import History
 from quarterdeck.hosts.peers import WorkerPeers
@@ -135,8 +137,13 @@ class Parts:
             self.history,
             self.clock,
             forget=self._rights_changed,
-            exists=lambda object_: self.hosts.list.has_object(object_),
+            exists=self._has_object,
         )
+
+    def _has_object(self, object_: str) -> bool:
+        """Tell whether there is what a grant is to be on."""
+        kind, _, name = object_.partition(":")
+        return bool(self.files.places.targets(name)) if kind == "place" else self.hosts.list.has_object(object_)
 
     def _rights_changed(self) -> None:
         self.access.forget_rights()
@@ -178,6 +185,13 @@ class Parts:
             is_watched=self.is_watched,
             person_now=self.access.person_now,
         )
+
+    @cached_property
+    def files(self) -> Files:
+        places = Places(
+            self.db, self.history, self.vault, self.clock, rights_changed=self._rights_changed
+        )
+        return Files(places, self.clock)
 
     @cached_property
     def rules(self) -> Rulebook:
