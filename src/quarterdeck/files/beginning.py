@@ -92,7 +92,44 @@ class Beginning:
         """Return a change whose branch is known to be there; makes it when it was not."""
         if change.tip:
             return change
-        return self._store.put(change.id, tip=ensure_branch(place, change.branch, change.base))
+        tip = ensure_branch(place, change.branch, change.base)
+        if change.former_branch:
+            self._store.restart_drafts(change.id, change.base)
+        return self._store.put(change.id, tip=tip)
+
+    def move(self, actor: Actor, change: ChangeRecord, place: Place, base: str) -> ChangeRecord:
+        """Begin the branch of a change anew at a later commit of its target; its files wait for their commit.
+
+        The branch before is remembered, to be removed once they are committed. Raises PlaceError.
+        """
+        record, _ = self._rights.open(change)
+        name = fresh_name(change.person, change.paths[0] if change.paths else "change")
+        detail = told(change, record) | {"branch": name, "former": change.branch, "before": base}
+        with self._history.action(actor, "file.branch", target_of(record).name, detail=detail) as outcome:
+            moved = self._store.put(
+                change.id,
+                branch=name,
+                base=base,
+                tip="",
+                former_branch=change.branch,
+                former_tip=change.tip,
+            )
+            try:
+                moved = self.confirm(moved, place)
+            except Unanswered:
+                raise
+            except PlaceError:
+                self._store.put(
+                    change.id,
+                    branch=change.branch,
+                    base=change.base,
+                    tip=change.tip,
+                    former_branch="",
+                    former_tip="",
+                )
+                raise
+            outcome["after"] = moved.tip
+        return moved
 
     def _kept(
         self, actor: Actor, record: PlaceRecord, wanted: Wanted, target: str, base: str
@@ -230,6 +267,17 @@ def ensure_branch(place: Place, branch: str, base: str) -> str:
             raise Exists(f"There is a branch {branch} already, and it is not of this change.") from error
         return tip
     return base
+
+
+def told(change: ChangeRecord, record: PlaceRecord) -> dict[str, object]:
+    """Return what the history shows of a change."""
+    return {
+        "change": change.id,
+        "repository": repository_of(record),
+        "branch": change.branch,
+        "target": change.target,
+        "path": change.paths[0] if len(change.paths) == 1 else list(change.paths),
+    }
 
 
 def fresh_name(person: str, path: str) -> str:

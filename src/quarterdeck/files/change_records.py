@@ -40,6 +40,7 @@ class DraftRecord:
     encoding: str
     seen: str
     committed: str
+    sent: str
     is_waiting: bool
     is_executable: bool
     version: int
@@ -127,6 +128,7 @@ def draft_record(row: FileDraft) -> DraftRecord:
         encoding=row.encoding,
         seen=row.seen,
         committed=row.committed,
+        sent=row.sent,
         is_waiting=row.is_waiting,
         is_executable=row.is_executable,
         version=row.version,

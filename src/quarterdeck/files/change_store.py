@@ -1,7 +1,7 @@
 """Changes and drafts in the tables."""
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -183,15 +183,21 @@ class ChangeStore:
             session.flush()
             return draft_record(row)
 
-    def mark_committed(self, change_id: str, done: Sequence[DraftRecord], tip: str) -> None:
-        """Write down that drafts are committed; what was saved meanwhile goes on waiting."""
+    def mark_sent(self, sent: Mapping[str, str]) -> None:
+        """Write down what is about to be committed: digests by the ids of drafts."""
+        with self._db.write() as session:
+            for draft_id, digest in sent.items():
+                session.execute(update(FileDraft).where(FileDraft.id == draft_id).values(sent=digest))
+
+    def mark_committed(self, done: Sequence[DraftRecord], tip: str, *, waiting: Collection[str] = ()) -> None:
+        """Write down that drafts are committed; ids in ``waiting``, and what was saved meanwhile, wait on."""
         with self._db.write() as session:
             for draft in done:
                 row = session.get(FileDraft, draft.id)
                 if row is None:
                     continue
                 row.committed, row.seen = tip, ""
-                row.is_waiting = row.version != draft.version
+                row.is_waiting = row.version != draft.version or row.id in waiting
 
     def restart_drafts(self, change_id: str, base: str) -> None:
         """Have every draft wait for its commit on a branch that begins anew at ``base``."""
@@ -242,6 +248,7 @@ def new_draft(change_id: str, path: str, action: DraftAction, base: str) -> File
         encoding="",
         seen="",
         committed="",
+        sent="",
         is_waiting=action is not DraftAction.UPDATE,
         is_executable=False,
         version=1,

@@ -137,6 +137,8 @@ class FileDraft(Base):
     """The commit of the branch that the text was brought up to while it is not committed; mostly empty."""
     committed: Mapped[str] = mapped_column(String(64))
     """The commit of the branch in which it was last committed; empty until then."""
+    sent: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of what was last sent to be committed, by which that is known again on the branch."""
     is_waiting: Mapped[bool]
     """There is something to commit that was not."""
     is_executable: Mapped[bool]

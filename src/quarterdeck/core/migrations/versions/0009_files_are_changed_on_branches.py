@@ -81,6 +81,7 @@ def _create_drafts() -> None:
         sa.Column("encoding", sa.String(length=16), nullable=False),
         sa.Column("seen", sa.String(length=64), nullable=False),
         sa.Column("committed", sa.String(length=64), nullable=False),
+        sa.Column("sent", sa.String(length=64), nullable=False),
         sa.Column("is_waiting", sa.Boolean(), nullable=False),
         sa.Column("is_executable", sa.Boolean(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
