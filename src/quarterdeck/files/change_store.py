@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
@@ -212,16 +213,20 @@ class ChangeStore:
             session.delete(_find_draft(session, change_id, path))
             _find(session, change_id).updated_at = self._clock.now()
 
-    def forget_contents(self, change_ids: Collection[str]) -> None:
-        """Drop the contents of files that are in their repository anyway."""
+    def forget_merged(self, before: datetime) -> None:
+        """Drop the contents of changes that were merged before a time."""
+        merged = select(FileEdit.id).where(
+            FileEdit.state == ChangeState.MERGED.value, FileEdit.ended_at < before
+        )
         with self._db.write() as session:
             session.execute(
                 update(FileDraft)
-                .where(FileDraft.change_id.in_(change_ids))
+                .where(FileDraft.change_id.in_(merged), FileDraft.content.is_not(None))
                 .values(original=None, content=None)
             )
 
-    def now(self) -> Any:  # Any: an aware time; named so by the clock
+    def now(self) -> datetime:
+        """Return the time by which changes grow old."""
         return self._clock.now()
 
 

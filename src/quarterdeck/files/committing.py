@@ -22,6 +22,7 @@ from quarterdeck.files.models import ChangeState, PlaceRecord
 from quarterdeck.files.places.place import (
     Author,
     Exists,
+    Missing,
     PartlyCommitted,
     Place,
     PlaceError,
@@ -156,6 +157,10 @@ class Committing:
                 raise Unchanged(_NOTHING)
             try:
                 return self._sent(order, change, waiting)
+            except Missing:
+                change = self._made_again(change, order.place)
+                if is_last:
+                    raise
             except _MOVED as error:
                 looked = self._look(change, order.place)
                 if not looked.waiting:
@@ -164,6 +169,17 @@ class Committing:
                     raise error
                 change = looked
         raise AssertionError("the last try returns or raises")
+
+    def _made_again(self, change: ChangeRecord, place: Place) -> ChangeRecord:
+        """Make the branch anew when somebody has removed it; raises Missing for whatever else is not there."""
+        try:
+            place.tip(change.branch)
+        except Missing:
+            if change.state is ChangeState.PROPOSED:
+                raise
+            self._store.restart_drafts(change.id, change.base)
+            return self._beginning.confirm(self._store.put(change.id, tip=""), place)
+        raise Missing(f"A file that this change is about is not on {change.branch} any more.")
 
     def _sent(self, order: "_Order", change: ChangeRecord, drafts: Sequence[DraftRecord]) -> ChangeRecord:
         """Send one commit, with its intent written down before, and what became of it after."""

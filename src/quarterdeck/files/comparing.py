@@ -7,7 +7,7 @@ from quarterdeck.core.errors import TooLarge
 from quarterdeck.files.change_records import DraftRecord
 from quarterdeck.files.models import DraftAction
 from quarterdeck.files.originals import content_at, exists
-from quarterdeck.files.places.place import Action, FileChange, Missing, Place
+from quarterdeck.files.places.place import Action, FileChange, Missing, Place, Stat
 
 MOST_READ: Final = 1 << 24
 NOTHING: Final = "nothing"
@@ -90,8 +90,14 @@ def is_same_at(place: Place, before: str, after: str, draft: DraftRecord) -> boo
 
 def _is_same_version(place: Place, before: str, after: str, path: str) -> bool:
     """Compare a file that is too large to be kept here by what the place says of it."""
-    try:
-        old, new = place.stat(before, path), place.stat(after, path)
-    except Missing:
-        return False
+    old, new = _stat(place, before, path), _stat(place, after, path)
+    if old is None or new is None:
+        return old is new
     return bool(old.version) and (old.version, old.size) == (new.version, new.size)
+
+
+def _stat(place: Place, commit: str, path: str) -> Stat | None:
+    try:
+        return place.stat(commit, path)
+    except Missing:
+        return None

@@ -119,7 +119,7 @@ class Drafts:
         """Take a file out of a change; raises Conflict once it was committed."""
         change = self._rights.own(actor, change_id)
         check_open(change.state)
-        if self._store.draft(change_id, path).committed:
+        if change.pending or self._store.draft(change_id, path).committed:
             raise Conflict("This file is committed on the branch. Change it back there, or discard the change.")
         self._store.drop_draft(change_id, path)
 
@@ -139,7 +139,10 @@ class Drafts:
             return draft  # the same once more: whoever sent it has what is stored
 
         def put(row: FileDraft) -> None:
-            row.content, row.is_waiting = content, True
+            row.content = content
+            # Back at what the file was, there is nothing to commit, unless something else was.
+            is_plain = row.action == DraftAction.UPDATE and not row.committed
+            row.is_waiting = not is_plain or content != row.original
 
         try:
             return self._store.change_draft(change_id, draft.path, put, version=version)
