@@ -50,7 +50,9 @@ class Finder:
         for word in words:
             candidates = self._fitting(candidates, word, limit)
         candidates = self._fewer(candidates, words[-1])
-        return nsmallest(limit, candidates, key=lambda at: self._rank(at, sum(self._fit(at, w) for w in words)))
+        return nsmallest(
+            limit, candidates, key=lambda at: self._rank(at, sum(self._fit(at, w) for w in words))
+        )
 
     def _beginning(self, word: str, limit: int) -> list[int]:
         """Return the paths whose name begins so when they fill the list: nothing else could come before."""
@@ -74,7 +76,8 @@ class Finder:
             return found
         names, fits = self._names, _in_order(word).match
         in_name = [at for at in found if word in names[at]] or [at for at in found if fits(names[at])]
-        return in_name[:_MOST_RANKED] or found[:_MOST_RANKED]
+        known = set(in_name)
+        return [*in_name, *(at for at in found if at not in known)][:_MOST_RANKED]
 
     def _fit(self, at: int, word: str) -> int:
         """Tell how well a word fits a path that it fits."""
