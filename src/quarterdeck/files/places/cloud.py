@@ -6,6 +6,7 @@ a look for an open pull request of the same pair, and the pull request.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -217,9 +218,7 @@ class CloudPlace:
             )
         )  # fmt: skip
         if answer.status != 200:
-            raise Unsupported(
-                "The file is in Git LFS: its contents are on another server, which is not asked."
-            )
+            raise Unsupported("The file is in Git LFS: its contents are on a server that is not asked.")
         if answer.media_type == "application/json" and "content-disposition" not in answer.headers:
             raise Missing(f"“{clean(path)}” is a folder.")
         found = Content(answer.body, answer.headers.get("etag", ""))
@@ -228,11 +227,8 @@ class CloudPlace:
 
     def last_change(self, commit: str, path: str) -> CommitInfo | None:
         names = ("hash", "date", "message", "author.raw", "author.user.display_name")
-        query = (
-            ("pagelen", "1"),
-            ("renames", "false"),
-            _fields(*(f"values.commit.{name}" for name in names)),
-        )
+        fields = _fields(*(f"values.commit.{name}" for name in names))
+        query = (("pagelen", "1"), ("renames", "false"), fields)
         try:
             page = self._get("filehistory", commit, *path.split("/"), query=query, what=_file(path))
         except Missing:
@@ -332,20 +328,12 @@ class CloudPlace:
     def proposal(self, id_: str) -> Proposal:
         if not _NUMBER.match(id_):
             raise Missing("There is no such pull request.")
-        what = f"The pull request {id_}"
-        answer = self._get(
-            "pullrequests",
-            id_,
-            query=(_fields(*_PROPOSAL_FIELDS),),
-            what=what,
-            needs=self._scopes.see_proposals,
-        )
+        what, needs = f"The pull request {id_}", self._scopes.see_proposals
+        answer = self._get("pullrequests", id_, query=(_fields(*_PROPOSAL_FIELDS),), what=what, needs=needs)
         found = answers.proposal_of(answer.json_object(), web_base=self._web)
         if found.state is not ProposalState.OPEN:
             return found
-        return answers.proposal_of(
-            answer.json_object(), web_base=self._web, is_conflicted=self._is_conflicted(id_)
-        )
+        return replace(found, is_conflicted=self._is_conflicted(id_))
 
     def _is_conflicted(self, id_: str) -> bool | None:
         """The call is young, and missing here and there: any failure of it means "unknown"."""

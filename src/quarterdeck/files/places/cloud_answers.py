@@ -116,7 +116,7 @@ def change_of(value: Json) -> CommitInfo | None:
     )
 
 
-def proposal_of(value: Json, *, web_base: str, is_conflicted: bool | None = None) -> Proposal:
+def proposal_of(value: Json, *, web_base: str) -> Proposal:
     """Return a pull request; its link only when it leads to the place's own pages."""
     number = value.get("id")
     if not isinstance(number, int):
@@ -125,17 +125,16 @@ def proposal_of(value: Json, *, web_base: str, is_conflicted: bool | None = None
     url = text_of(value, "links", "html", "href")
     if not web_base or not url.startswith(f"{web_base}/") or not url.isprintable() or len(url) > 1000:
         url = ""
-    return Proposal(str(number), url, state, clean(value.get("title")), is_conflicted)
+    return Proposal(str(number), url, state, clean(value.get("title")))
 
 
 def _attributes(value: Json) -> frozenset[str]:
     """Return the marks of a file: real answers hold a list, the published schema says a single text."""
     found = value.get("attributes")
-    if isinstance(found, str):
-        return frozenset({found})
-    return (
-        frozenset(each for each in found if isinstance(each, str)) if isinstance(found, list) else frozenset()
-    )
+    marks = [found] if isinstance(found, str) else found
+    if not isinstance(marks, list):
+        return frozenset()
+    return frozenset(each for each in marks if isinstance(each, str))
 
 
 def _kind(attributes: frozenset[str]) -> EntryKind:

@@ -51,7 +51,7 @@ class _Trial:
             yield self._try("write", self._write)
 
     def _reach(self) -> Iterator[Check]:
-        """One call tells three things apart: whether there is an answer, to this token, for this repository."""
+        """Tell three things apart by one call: an answer, to this token, about this repository."""
         fault: QuarterdeckError | None = None
         try:
             self._repository.main_branch()
@@ -65,7 +65,8 @@ class _Trial:
         if isinstance(fault, Refused) and not fault.extra.get("needs"):
             yield Check("credential", False, fault.message)
             return
-        yield Check("credential", True, "The token is accepted.")
+        accepted = "No token is given." if self._client.is_anonymous else "The token is accepted."
+        yield Check("credential", True, accepted)
         if fault is not None:
             yield Check("repository", False, fault.message)
             return

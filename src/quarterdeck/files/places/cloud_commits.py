@@ -41,8 +41,8 @@ class Repository(Protocol):
 class Commits:
     """Commits on branches of one repository.
 
-    Bitbucket refuses when the branch has moved at all. When what is to be changed is the same at the new tip,
-    the commit is tried again on top of it; a short gap between that look and the commit is Bitbucket's to close.
+    Bitbucket refuses when the branch has moved at all. When what is to be changed is the same at the new
+    tip, the commit is tried again on top of it: with that tip as its lock, so nothing slips in between.
     """
 
     def __init__(self, repository: Repository, client: Client, root: tuple[str, ...], scopes: Scopes) -> None:
@@ -119,7 +119,6 @@ class Commits:
                 parts=parts,
                 accepts=frozenset({201, _MOVED}),
                 needs=self._scopes.write,
-                what=f"The branch “{clean(branch, 100)}”",
             )
         )
 
@@ -130,7 +129,7 @@ class Commits:
     def _moved(
         self, branch: str, base: str, parent: str, changes: Sequence[FileChange], answer: Answer
     ) -> str:
-        """Return the branch's new tip when the files are there as they were at the base; else raises Stale."""
+        """Return the branch's new tip when the files are as they were at the base; else raises Stale."""
         tip = self._repository.tip(branch)
         if tip == parent:
             raise self._client.error(answer, what="The branch")

@@ -83,7 +83,7 @@ def _shallower(folder: _Folder) -> _Folder:
 
 
 def _levels_below(folder: str, path: str) -> int:
-    """Return how many levels a path is below a folder: 1 for what it holds itself, 0 for what is elsewhere."""
+    """Return how many levels a path is below a folder: 1 for what it holds itself, 0 when elsewhere."""
     if not folder:
         return path.count("/") + 1
     return path.count("/") - folder.count("/") if path.startswith(f"{folder}/") else 0

@@ -120,6 +120,7 @@ class Client:
             raise ValueError("Write an address that begins with https://.") from error
         self.allowance = allowance or Allowance(clock)
         self._credential, self._secrets = _credential_of(endpoint)
+        self.is_anonymous = not endpoint.token
         self._authorities = endpoint.authorities
         self._loop = loop
         self._clock = clock
