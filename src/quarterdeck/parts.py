@@ -143,7 +143,9 @@ class Parts:
     def _has_object(self, object_: str) -> bool:
         """Tell whether there is what a grant is to be on."""
         kind, _, name = object_.partition(":")
-        return bool(self.files.places.targets(name)) if kind == "place" else self.hosts.list.has_object(object_)
+        if kind == "place":
+            return bool(self.files.places.targets(name))
+        return self.hosts.list.has_object(object_)
 
     def _rights_changed(self) -> None:
         self.access.forget_rights()
@@ -188,9 +190,7 @@ class Parts:
 
     @cached_property
     def files(self) -> Files:
-        places = Places(
-            self.db, self.history, self.vault, self.clock, rights_changed=self._rights_changed
-        )
+        places = Places(self.db, self.history, self.vault, self.clock, rights_changed=self._rights_changed)
         return Files(places, self.clock)
 
     @cached_property

@@ -66,7 +66,7 @@ class Target:
         return self.name
 
     def role_for(self, level: Level) -> Role | None:
-        """Return the least role that the object asks for at a level; None where it leaves that to the verb."""
+        """Return the least role that the object itself asks for at a level, if it does."""
         return dict(self.roles).get(level)
 
 

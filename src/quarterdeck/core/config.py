@@ -92,7 +92,9 @@ def _tables(_text: str) -> tuple[ProviderSettings, ...]:
 
 
 def _place_tables(_text: str) -> tuple[PlaceSettings, ...]:
-    raise ValueError(f"tables [place.NAME] of quarterdeck.toml, or variables {PLACE_PREFIX}NAME_KIND and so on")
+    raise ValueError(
+        f"tables [place.NAME] of quarterdeck.toml, or variables {PLACE_PREFIX}NAME_KIND and so on"
+    )
 
 
 def server_address(text: str) -> str:
@@ -372,7 +374,7 @@ def _read_secret_file(name: str, path: str) -> str:
 
 
 def _read_toml(path: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    """Return the file's settings by their variable names, in any case of letters, and its sections of tables."""
+    """Return the file's settings by their variable names, in any case of letters, and its tables."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Settings of which there are several by name: a table or a set of variables each, such as ``[identity.company]``."""
+"""Settings of which there are several by name, such as ``[identity.company]``: a table or variables each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

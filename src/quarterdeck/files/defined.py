@@ -16,7 +16,7 @@ EXAMPLE: Final = "example"
 
 
 def defined_drafts(defined: Sequence[PlaceSettings]) -> list[PlaceDraft]:
-    """Return the places of the settings; raises SettingsError that names the place and what is wrong with it."""
+    """Return the places of the settings; raises SettingsError with what is wrong where."""
     return [_draft(each) for each in defined]
 
 

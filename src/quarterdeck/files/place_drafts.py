@@ -93,7 +93,11 @@ def differences(before: PlaceRecord, draft: PlaceDraft) -> list[str]:
 
 def check_token_stays(before: PlaceRecord, draft: PlaceDraft) -> None:
     """Raise Invalid when a kept token would be sent elsewhere than whoever gave it had meant."""
-    if draft.token is None and before.has_token and any(_place_of(before, n) != _place_of(draft, n) for n in _WHERE):
+    if (
+        draft.token is None
+        and before.has_token
+        and any(_place_of(before, n) != _place_of(draft, n) for n in _WHERE)
+    ):
         raise Invalid({"token": "The token would now go somewhere else: give it anew, or take it away."})
 
 
@@ -151,7 +155,9 @@ def _local(draft: PlaceDraft, faults: _Faults) -> PlaceDraft:
     for name in ("project", "repository", "username", "token", "authorities"):
         if getattr(draft, name):
             faults.add(name, "A local repository has none.")
-    return replace(draft, url=str(PurePosixPath(path)), project="", repository="", username="", authorities="")
+    return replace(
+        draft, url=str(PurePosixPath(path)), project="", repository="", username="", authorities=""
+    )
 
 
 def _cloud(draft: PlaceDraft, faults: _Faults) -> PlaceDraft:
@@ -173,7 +179,9 @@ def _datacenter(draft: PlaceDraft, faults: _Faults) -> PlaceDraft:
 
 def _check_repository(draft: PlaceDraft, faults: _Faults) -> None:
     if not _REPOSITORY.match(draft.repository) or draft.repository in (".", ".."):
-        faults.add("repository", "Give the repository as it stands in its address: letters, digits, . - and _.")
+        faults.add(
+            "repository", "Give the repository as it stands in its address: letters, digits, . - and _."
+        )
 
 
 def _check_credential(draft: PlaceDraft, faults: _Faults) -> None:

@@ -63,7 +63,7 @@ class Places:
             return [place_record(row) for row in rows]
 
     def get(self, actor: Actor, name: str, verb: str = "file.read") -> PlaceRecord:
-        """Return a place; raises NotFound when it may not be read, Forbidden when only the verb is refused."""
+        """Return a place; raises NotFound when it may not be read, else Forbidden for a refused verb."""
         record = self.named(name)
         if record is None:
             raise NotFound(_missing(name))
@@ -141,7 +141,7 @@ class Places:
         return checks
 
     def define(self, actor: Actor, drafts: Sequence[PlaceDraft]) -> None:
-        """Make the places of the settings exactly these, which are checked; nothing is done where nothing differs.
+        """Make the places of the settings exactly these, which are checked; what is so already stays.
 
         One that people added under the same name is taken over, with its grants.
         """

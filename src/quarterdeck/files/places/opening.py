@@ -1,4 +1,4 @@
-"""From a stored place to the adapter that stands behind it; each is loaded when the first such place is used."""
+"""From a stored place to the adapter that stands behind it; each is loaded when it is first used."""
 
 from quarterdeck.core.clock import Clock
 from quarterdeck.files.models import PlaceKind, PlaceRecord
