@@ -9,7 +9,7 @@ from quarterdeck.core.actors import Actor
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.db import Database
 from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.files import differences
+from quarterdeck.files import differences, texts
 from quarterdeck.files.beginning import Beginning, Begun
 from quarterdeck.files.change_records import ChangeRecord, DraftRecord
 from quarterdeck.files.change_rights import ChangeRights, is_administrator, is_own, person_of
@@ -21,7 +21,7 @@ from quarterdeck.files.drafts import Drafts, current, original_text_of, text_of
 from quarterdeck.files.models import DraftAction, PlaceRecord
 from quarterdeck.files.originals import Wanted
 from quarterdeck.files.places.place import Author
-from quarterdeck.files.proposing import Proposing, ProposalWish
+from quarterdeck.files.proposing import ProposalWish, Proposing
 from quarterdeck.files.register import Places, repository_of, target_of
 from quarterdeck.history.service import History
 
@@ -142,7 +142,7 @@ class Changes:
 
     def differences(
         self, actor: Actor, change_id: str, *, ignores_space: bool = False, context: int = 3
-    ) -> list[FileDifference]:
+    ) -> Sequence[FileDifference]:
         """Return what a change does with each of its files, without a call."""
         change = self._rights.readable(actor, change_id)
         drafts = self._store.drafts(change.id)
@@ -165,6 +165,10 @@ class Changes:
         """See ``Drafts.save_text``."""
         return self.drafts.save_text(actor, change_id, path, text, version)
 
+    def save_file(self, actor: Actor, change_id: str, path: str, content: bytes) -> DraftRecord:
+        """See ``Drafts.save_bytes``; whatever is stored is written over."""
+        return self.drafts.save_bytes(actor, change_id, path, content)
+
     def commit(self, actor: Actor, change_id: str, wish: CommitWish) -> ChangeRecord:
         """See ``Committing.commit``."""
         return self.committing.commit(actor, change_id, wish)
@@ -185,7 +189,7 @@ class Changes:
         """Return the bytes of a draft, recorded; a file that was too large to be kept is read anew."""
         change = self._rights.readable(actor, change_id)
         draft = self._store.draft(change.id, path)
-        detail = {"change": change.id, "branch": change.branch, "path": draft.final_path}
+        detail: dict[str, object] = {"change": change.id, "branch": change.branch, "path": draft.final_path}
         record = self._rights.record_of(change)
         if record is not None:
             detail["repository"] = repository_of(record)
@@ -231,11 +235,17 @@ def _difference(draft: DraftRecord, *, ignores_space: bool, context: int) -> Fil
 
 
 def _patch(draft: DraftRecord) -> str:
-    before, after = original_text_of(draft).text, text_of(draft).text
-    before_path = "" if draft.action is DraftAction.NEW else draft.path
-    after_path = draft.final_path
-    if draft.action is DraftAction.DELETE:
-        after, after_path = "", ""
-    if before is None or after is None:
+    is_new, is_gone = draft.action is DraftAction.NEW, draft.action is DraftAction.DELETE
+    try:
+        before = "" if is_new else _exact(draft.original, draft.encoding)
+        after = "" if is_gone else _exact(current(draft), draft.encoding)
+    except texts.NotText:
         return ""
-    return differences.unified_text(before, after, before_path, after_path)
+    paths = "" if is_new else draft.path, "" if is_gone else draft.final_path
+    return differences.unified_text(before, after, *paths)
+
+
+def _exact(content: bytes | None, encoding: str) -> str:
+    if content is None:
+        raise texts.NotText("too-large")
+    return texts.decode_exactly(content, encoding=encoding)

@@ -91,8 +91,8 @@ class Cleaning:
     def _discard(self, actor: Actor, change: ChangeRecord, *, reason: str) -> ChangeRecord:
         record = self._rights.record_of(change)
         if record is None:  # there is nothing left to remove it from
-            detail = {"change": change.id, "branch": change.branch, "reason": "its place was removed"}
-            with self._history.action(actor, "file.discard", f"place:{change.place}", detail=detail):
+            gone = {"change": change.id, "branch": change.branch, "reason": "its place was removed"}
+            with self._history.action(actor, "file.discard", f"place:{change.place}", detail=gone):
                 return self._store.step(change.id, ChangeState.DISCARDED)
         _, place = self._rights.open(change)
         detail = told(change, record) | {"before": change.tip} | ({"reason": reason} if reason else {})

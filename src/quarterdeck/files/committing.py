@@ -127,9 +127,7 @@ class Committing:
             logger.warning("%s is left: somebody has pushed to it", change.former_branch)
         return self._store.put(change.id, former_branch="", former_tip="")
 
-    def _on_target(
-        self, actor: Actor, change: ChangeRecord, place: Place, wish: CommitWish
-    ) -> ChangeRecord:
+    def _on_target(self, actor: Actor, change: ChangeRecord, place: Place, wish: CommitWish) -> ChangeRecord:
         """Return the change on a branch that its files can be committed on; raises FilesMoved.
 
         A pull request that is open keeps its branch: whether it conflicts is told there.
@@ -191,9 +189,7 @@ class Committing:
             "message": order.message,
         }
         self._store.mark_sent({draft.id: comparing.wanted_digest(place, draft) for draft in drafts})
-        intent = self._history.intend(
-            order.actor, "file.commit", target_of(order.record).name, detail=detail
-        )
+        intent = self._history.intend(order.actor, "file.commit", target_of(order.record).name, detail=detail)
         self._store.put(change.id, pending=intent.id)
         try:
             tip = place.commit(

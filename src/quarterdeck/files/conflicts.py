@@ -252,5 +252,3 @@ def _onto_branch(row: FileDraft, conflict: FileConflict, content: bytes | None, 
 
 def _kept(content: bytes | None) -> bytes | None:
     return content if content is None or len(content) <= texts.MOST_BYTES else None
-
-

@@ -120,7 +120,9 @@ class Drafts:
         change = self._rights.own(actor, change_id)
         check_open(change.state)
         if change.pending or self._store.draft(change_id, path).committed:
-            raise Conflict("This file is committed on the branch. Change it back there, or discard the change.")
+            raise Conflict(
+                "This file is committed on the branch. Change it back there, or discard the change."
+            )
         self._store.drop_draft(change_id, path)
 
     def _check(self, actor: Actor, change_id: str) -> ChangeRecord:
@@ -130,9 +132,7 @@ class Drafts:
             check_open(change.state)
         return change
 
-    def _save(
-        self, change_id: str, draft: DraftRecord, content: bytes, version: int | None
-    ) -> DraftRecord:
+    def _save(self, change_id: str, draft: DraftRecord, content: bytes, version: int | None) -> DraftRecord:
         if draft.action is DraftAction.DELETE:
             raise Conflict("This change deletes the file; there is nothing to write into it.")
         if content == current(draft):

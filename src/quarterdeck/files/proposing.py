@@ -15,9 +15,7 @@ from quarterdeck.files.change_store import ChangeStore
 from quarterdeck.files.models import ChangeState, PlaceKind
 from quarterdeck.files.places.place import (
     Author,
-    Missing,
     Place,
-    PlaceError,
     Proposal,
     ProposalDraft,
     ProposalState,
@@ -96,7 +94,7 @@ class Proposing:
             return self._followed(change, proposal)
 
     def merge(self, actor: Actor, change_id: str, author: Author) -> ChangeRecord:
-        """Merge the branch into its target, in a local repository; raises Unsupported elsewhere, and Stale."""
+        """Merge the branch into its target, where a place does so; raises Unsupported elsewhere, and Stale."""
         with self._turns.turn(change_id):
             change = self._rights.own(actor, change_id)
             if change.state is ChangeState.MERGED:
