@@ -47,7 +47,9 @@ class Parts:
         private_directory(settings.home)
 
     def close(self) -> None:
-        """Let go of the history and of the database, if they were used."""
+        """Let go of the history, of the database and of the places of files, if they were used."""
+        if "files" in self.__dict__:
+            self.files.places.close()
         for name in ("history", "db"):
             if name in self.__dict__:
                 getattr(self, name).close()
@@ -190,8 +192,10 @@ class Parts:
 
     @cached_property
     def files(self) -> Files:
-        places = Places(self.db, self.history, self.vault, self.clock, rights_changed=self._rights_changed)
-        return Files(places, self.clock)
+        places = Places(
+            self.db, self.history, self.vault, self.clock, self.loop, rights_changed=self._rights_changed
+        )
+        return Files(places, self.history, self.clock, records_views=self.settings.record_file_views)
 
     @cached_property
     def rules(self) -> Rulebook:

@@ -1,7 +1,6 @@
 """What somebody wants a place to be, and the rules that it is held to before anything is stored or called."""
 
 import re
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePosixPath
@@ -12,6 +11,7 @@ from quarterdeck.core.actors import Role
 from quarterdeck.core.errors import Invalid
 from quarterdeck.files.models import PlaceKind, PlaceRecord
 from quarterdeck.files.paths import read_allowed, read_ref
+from quarterdeck.files.places.addresses import read_authorities, read_base
 from quarterdeck.hosts import addresses
 
 T = TypeVar("T")
@@ -134,10 +134,6 @@ def _read_branch(text: str) -> str:
     return read_ref(text) if text else ""
 
 
-def _read_base(text: str) -> str:
-    return addresses.read_base_url(text, with_bearer=True)
-
-
 def _check_roles(draft: PlaceDraft, faults: _Faults) -> None:
     roles = tuple(Role)
     if draft.write_role not in WRITE_ROLES:
@@ -164,7 +160,7 @@ def _cloud(draft: PlaceDraft, faults: _Faults) -> PlaceDraft:
     if not _WORKSPACE.match(draft.project):
         faults.add("project", "Give the workspace as it stands in the address of the repository.")
     _check_repository(draft, faults)
-    return replace(draft, url=faults.read("url", _read_base, draft.url or CLOUD_URL, draft.url))
+    return replace(draft, url=faults.read("url", read_base, draft.url or CLOUD_URL, draft.url))
 
 
 def _datacenter(draft: PlaceDraft, faults: _Faults) -> PlaceDraft:
@@ -174,7 +170,7 @@ def _datacenter(draft: PlaceDraft, faults: _Faults) -> PlaceDraft:
     if not draft.url:
         faults.add("url", "Give the address of your Bitbucket, such as https://bitbucket.example.org.")
         return draft
-    return replace(draft, url=faults.read("url", _read_base, draft.url, draft.url))
+    return replace(draft, url=faults.read("url", read_base, draft.url, draft.url))
 
 
 def _check_repository(draft: PlaceDraft, faults: _Faults) -> None:
@@ -191,13 +187,10 @@ def _check_credential(draft: PlaceDraft, faults: _Faults) -> None:
     if not (token.isascii() and token.isprintable() and " " not in token and len(token) <= LONGEST_TOKEN):
         faults.add("token", "A token has printable ASCII characters, no spaces and at most 4,096 of them.")
     if draft.authorities:
-        faults.read("authorities", _check_authorities, draft.authorities, None)
+        faults.read("authorities", _read_authorities, draft.authorities, "")
 
 
-def _check_authorities(text: str) -> None:
+def _read_authorities(text: str) -> str:
     if len(text) > LONGEST_AUTHORITIES:
         raise ValueError("At most 64 KB of certificates are accepted.")
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-    except (ssl.SSLError, ValueError) as error:
-        raise ValueError("These are no certificates in PEM form (-----BEGIN CERTIFICATE-----).") from error
+    return read_authorities(text)

@@ -15,6 +15,7 @@ from quarterdeck.core.clock import Clock
 from quarterdeck.core.db import Database
 from quarterdeck.core.errors import Busy, Conflict, Forbidden, NotFound
 from quarterdeck.core.ids import new_id
+from quarterdeck.core.loop import Loop
 from quarterdeck.core.vault import Vault
 from quarterdeck.files.models import FilePlace, PlaceRecord, place_record
 from quarterdeck.files.place_drafts import (
@@ -25,7 +26,7 @@ from quarterdeck.files.place_drafts import (
     differences,
     told,
 )
-from quarterdeck.files.places.opening import open_place
+from quarterdeck.files.places.opening import Opener, close_place
 from quarterdeck.files.places.place import Check, Place
 from quarterdeck.history.service import History
 
@@ -42,11 +43,13 @@ class Places:
         history: History,
         vault: Vault,
         clock: Clock,
+        loop: Loop,
         *,
         rights_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._db, self._history, self._vault, self._clock = db, history, vault, clock
         self._rights_changed = rights_changed
+        self._opener = Opener(loop, clock)
         self._lock = threading.Lock()
         self._open: dict[str, tuple[PlaceRecord, Place]] = {}
 
@@ -104,9 +107,18 @@ class Places:
             kept = self._open.get(record.id)
             if kept is not None and kept[0] == record:
                 return kept[1]
-            place = open_place(record, self._token_of(record), self._clock)
+            place = self._opener.open(record, self._token_of(record))
             self._open[record.id] = (record, place)
-            return place
+        if kept is not None:
+            close_place(kept[1])
+        return place
+
+    def close(self) -> None:
+        """Let all connections go."""
+        with self._lock:
+            kept, self._open = self._open, {}
+        for _, place in kept.values():
+            close_place(place)
 
     # Verbs
 
@@ -220,7 +232,9 @@ class Places:
 
     def _forget(self, place_id: str) -> None:
         with self._lock:
-            self._open.pop(place_id, None)
+            kept = self._open.pop(place_id, None)
+        if kept is not None:
+            close_place(kept[1])
         self._rights_changed()
 
     def _put(self, row: FilePlace, draft: PlaceDraft) -> None:

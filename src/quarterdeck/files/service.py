@@ -1,12 +1,20 @@
 """Files as the edges and the command line use them: places, what is in them, and what is looked at."""
 
 from quarterdeck.core.clock import Clock
+from quarterdeck.files.looking import Looking
+from quarterdeck.files.recent import Recent
 from quarterdeck.files.register import Places
+from quarterdeck.files.trees import Trees
+from quarterdeck.history.service import History
 
 
 class Files:
     """The parts of this capability, made together."""
 
-    def __init__(self, places: Places, clock: Clock) -> None:
+    def __init__(
+        self, places: Places, history: History, clock: Clock, *, records_views: bool = False
+    ) -> None:
         self.places = places
-        self._clock = clock
+        self.trees = Trees(clock)
+        self.recent = Recent()
+        self.looking = Looking(places, self.trees, history, self.recent, records_views=records_views)

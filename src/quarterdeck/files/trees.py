@@ -85,6 +85,7 @@ class Trees:
         self._flights: Flights[Listing] = Flights()
         self._tips: Answers[str] = Answers(clock, TIP_SECONDS)
         self._refs: Answers[list[Ref]] = Answers(clock, REFS_SECONDS)
+        self._tags: Kept[bool] = Kept(_MOST_ANSWERS)
         self._branches: Answers[str] = Answers(clock, BRANCH_SECONDS)
 
     def entries(self, record: PlaceRecord, place: Place, commit: str) -> Sequence[Entry]:
@@ -126,7 +127,16 @@ class Trees:
     def refs(self, record: PlaceRecord, place: Place, text: str = "", *, limit: int = 100) -> list[Ref]:
         """Return branches and tags whose name holds the text; raises PlaceError."""
         key = (*_key(record), text, limit)
-        return self._refs.ask(key, lambda: place.refs(text, limit=limit)).value
+        found = self._refs.ask(key, lambda: place.refs(text, limit=limit)).value
+        branches = {ref.name for ref in found if not ref.is_tag}
+        for ref in found:
+            if ref.is_tag and ref.name not in branches:
+                self._tags.put((*_key(record), ref.name), True)
+        return found
+
+    def is_fixed(self, record: PlaceRecord, ref: str, commit: str) -> bool:
+        """Tell whether a ref is known to be no branch: a commit itself, or a tag that was listed."""
+        return ref == commit or self._tags.get((*_key(record), ref)) is not None
 
     def forget(self, record: PlaceRecord, ref: str) -> None:
         """Ask anew for a branch that was changed from here."""
