@@ -16,7 +16,7 @@ from quarterdeck.files.models import PATH_LENGTH, REF_LENGTH, ChangeState, Draft
 from quarterdeck.files.originals import Wanted
 from quarterdeck.files.proposing import ProposalWish
 
-OPEN: Final = "open"
+UNFINISHED: Final = "unfinished"
 """The filter for whatever has not come to its end."""
 PAGE_SIZE: Final = 50
 MOST_LISTED: Final = 500
@@ -147,7 +147,7 @@ class ChangeListQuery(Form):
     """Which changes to list, newest first."""
 
     state: str = Field(
-        default=OPEN, max_length=80, description="Words with commas, or `open` for all without an end, or `all`."
+        default=UNFINISHED, max_length=80, description="Words with commas, `unfinished` for all without an end, or `all`."
     )
     person: Word = ""
     place: Word = ""
@@ -179,10 +179,10 @@ def states_of(text: str) -> tuple[ChangeState, ...]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     if words == ["all"]:
         return ()
-    if words in ([], [OPEN]):
+    if words in ([], [UNFINISHED]):
         return NOT_FINAL
     if not set(words) <= set(ChangeState):
-        raise Invalid({"state": f"Use all, or {', '.join(ChangeState)}."})
+        raise Invalid({"state": f"Use all, {UNFINISHED}, or {', '.join(ChangeState)}."})
     return tuple(ChangeState(word) for word in words)
 
 
