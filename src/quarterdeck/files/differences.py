@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from quarterdeck.files import lines
+from quarterdeck.files import lines, texts
 
 MOST_ROWS: Final = 4_000
 """Rows that a page shows; of more, ``is_cut`` tells, and the patch has them all."""
@@ -26,6 +26,11 @@ class Piece:
 
     text: str
     is_changed: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The text with signs for what can't be seen."""
+        return texts.shown(self.text)
 
 
 @dataclass(frozen=True, slots=True)
