@@ -197,7 +197,7 @@ def _decided(conflict: FileConflict, decision: Decision) -> tuple[bytes | None, 
     try:
         text = conflict.merge.text(decision.choices, decision.own)
     except merging.Undecided as error:
-        raise Invalid({f"hunk-{number}": "Choose one of these." for number in error.numbers}) from error
+        raise Invalid({f"conflict-{number}": "Choose one of these." for number in error.numbers}) from error
     return _encoded(conflict, text), False
 
 

@@ -212,7 +212,7 @@ def _differences(change_id: str) -> dict[str, Any]:  # Any: what a template show
     ignores_space = request.args.get("space") == "ignore"
     return {
         "files": _changes().differences(web.actor(), change_id, ignores_space=ignores_space),
-        "layout": "unified" if request.args.get("layout") == "unified" else "split",
+        "view": "unified" if request.args.get("view") == "unified" else "side",
         "ignores_space": ignores_space,
     }
 
@@ -264,15 +264,16 @@ def _conflict_page(change_id: str, conflict: FileConflict, errors: dict[str, str
         "files/file_conflict.html",
         change=_changes().get(web.actor(), change_id),
         conflict=conflict,
-        hunks=list(enumerate(conflict.merge.hunks)) if conflict.merge else [],
-        values=request.form,
-        errors=errors,
+        choices=_numbered("choice-"),
+        own=_numbered("own-"),
+        missing=[int(name.removeprefix("conflict-")) for name in errors if name.startswith("conflict-")],
+        fault=errors.get("keep", "") or errors.get("text", ""),
         path_query=urlencode({"path": conflict.path}),
     )
 
 
 def _decision() -> Decision:
-    """Read what was chosen: ``keep``, or for each hunk ``hunk-N`` and, with a text of one's own, ``own-N``."""
+    """Read what was chosen: ``keep``, or for each hunk ``choice-N`` and, with a text of one's own, ``own-N``."""
     form = request.form
     keep, side = form.get("keep", ""), form.get("side", "")
     if keep and keep not in set(Keep):
@@ -284,7 +285,7 @@ def _decision() -> Decision:
         Side(side),
         _version(),
         Keep(keep) if keep else None,
-        _numbered("hunk-"),
+        _numbered("choice-"),
         {number: texts.unified(text) for number, text in _numbered("own-").items()},
     )
 

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from quarterdeck.core.actors import SYSTEM, Actor
 from quarterdeck.core.clock import Clock
@@ -19,6 +19,7 @@ from quarterdeck.files.places.place import (
     Proposal,
     ProposalDraft,
     ProposalState,
+    Unchanged,
     Unsupported,
 )
 from quarterdeck.files.register import target_of
@@ -49,7 +50,9 @@ class ProposalWish:
 class MergingPlace(Protocol):
     """A place that merges by itself: the local one."""
 
-    def merge(self, source: str, target: str, message: str, author: Author) -> str: ...
+    def merge(
+        self, branch: str, target: str, *, tip: str, target_tip: str, author: Author, message: str
+    ) -> str: ...
 
 
 class Proposing:
@@ -152,12 +155,23 @@ class Proposing:
 
 
 def _merged(place: Place, change: ChangeRecord, author: Author) -> str:
-    merge = getattr(place, "merge", None)
-    if merge is None:
+    """Merge and return the target's new tip; once more after a crash, it is merged already."""
+    if not hasattr(place, "merge"):
         raise Unsupported("This place merges nothing by itself.")
+    merging = cast("MergingPlace", place)  # has just been looked for
+    target_tip = place.tip(change.target)
     message = f"Merge branch '{change.branch}' into {change.target}"
-    commit: str = merge(change.branch, change.target, message, author)
-    return commit
+    try:
+        return merging.merge(
+            change.branch,
+            change.target,
+            tip=change.tip,
+            target_tip=target_tip,
+            author=author,
+            message=message,
+        )
+    except Unchanged:
+        return target_tip
 
 
 def _checked(wish: ProposalWish) -> ProposalWish:
