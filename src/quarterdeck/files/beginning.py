@@ -64,7 +64,7 @@ class Beginning:
         return Begun(change, wanted.path)
 
     def add_file(self, actor: Actor, change_id: str, wanted: Wanted) -> DraftRecord:
-        """Add a file to an open change, as it is at the change's base; one that it holds is returned as it is.
+        """Add a file to an open change, as it is at the change's base; one that it holds is returned.
 
         Raises Conflict when the change has ended, Invalid, Missing and Exists.
         """

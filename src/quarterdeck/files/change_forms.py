@@ -147,7 +147,9 @@ class ChangeListQuery(Form):
     """Which changes to list, newest first."""
 
     state: str = Field(
-        default=UNFINISHED, max_length=80, description="Words with commas, `unfinished` for all without an end, or `all`."
+        default=UNFINISHED,
+        max_length=80,
+        description="Words with commas, `unfinished` for all without an end, or `all`.",
     )
     person: Word = ""
     place: Word = ""
@@ -156,9 +158,7 @@ class ChangeListQuery(Form):
     limit: int = Field(default=PAGE_SIZE, ge=1, le=MOST_LISTED)
 
     def query(self) -> ChangeQuery:
-        return ChangeQuery(
-            states_of(self.state), self.person, self.place, self.q, self.cursor, self.limit
-        )
+        return ChangeQuery(states_of(self.state), self.person, self.place, self.q, self.cursor, self.limit)
 
 
 class DraftQuery(Form):

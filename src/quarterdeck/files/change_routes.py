@@ -277,9 +277,7 @@ def _begun(place: str, action: DraftAction) -> Answer:
     return redirect(edit_url(begun.change.id, begun.path, **more), 303)
 
 
-def _begin_page(
-    place: str, action: DraftAction, values: dict[str, str], errors: dict[str, str]
-) -> str:
+def _begin_page(place: str, action: DraftAction, values: dict[str, str], errors: dict[str, str]) -> str:
     record = web.part(Files).places.get(web.actor(), place, "file.write")
     return render_template(
         "files/change_begin.html",
@@ -291,9 +289,7 @@ def _begin_page(
     )
 
 
-def _show(
-    change_id: str, values: dict[str, str], errors: dict[str, str], *, fault: str = ""
-) -> str:
+def _show(change_id: str, values: dict[str, str], errors: dict[str, str], *, fault: str = "") -> str:
     changes = _changes()
     change, unknown = changes.refreshed(web.actor(), change_id)
     record = changes.record_of(change)

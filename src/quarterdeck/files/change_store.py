@@ -73,6 +73,8 @@ class ChangeStore:
                 raise Conflict(f"You have {MOST_OPEN} open changes; end some of them first.")
             session.add(change)
             session.flush()
+            for draft in drafts:
+                draft.updated_at = change.updated_at
             session.add_all(drafts)
         return self.get(change.id)
 
@@ -163,7 +165,7 @@ class ChangeStore:
             files = _files(session, [change.id]).get(change.id, [])
             check_room(files, draft)
             session.add(draft)
-            change.updated_at = self._clock.now()
+            change.updated_at = draft.updated_at = self._clock.now()
         return draft_record(draft)
 
     def change_draft(

@@ -132,7 +132,7 @@ class Cleaning:
         return self._some(FileEdit.state == ChangeState.PROPOSED.value)
 
     def _some(self, *conditions: ColumnElement[bool]) -> list[ChangeRecord]:
-        """Return a few that fit, others in each round, so that no failing ones keep the rest from their turn."""
+        """Return a few that fit, others in each round: no failing ones keep the rest from their turn."""
         found = self._store.select(*conditions, limit=_MOST_LOOKED_AT)
         if len(found) <= _AT_ONCE:
             return found

@@ -169,7 +169,7 @@ class Committing:
         raise AssertionError("the last try returns or raises")
 
     def _made_again(self, change: ChangeRecord, place: Place) -> ChangeRecord:
-        """Make the branch anew when somebody has removed it; raises Missing for whatever else is not there."""
+        """Make the branch anew when somebody has removed it; raises Missing for what else is not there."""
         try:
             place.tip(change.branch)
         except Missing:

@@ -1,4 +1,4 @@
-"""How a file of a change stands to what is in the repository: there already, as it was, or changed by others."""
+"""How a file of a change stands to the repository: there already, as it was, or changed by others."""
 
 import hashlib
 from typing import Final

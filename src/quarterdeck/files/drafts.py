@@ -126,7 +126,7 @@ class Drafts:
         self._store.drop_draft(change_id, path)
 
     def _check(self, actor: Actor, change_id: str) -> ChangeRecord:
-        """Return the change; a discarded one is still written to, for whoever typed while it was discarded."""
+        """Return the change; a discarded one is still written to, for whoever typed meanwhile."""
         change = self._rights.own(actor, change_id)
         if change.state is not ChangeState.DISCARDED:
             check_open(change.state)

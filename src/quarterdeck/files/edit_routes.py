@@ -185,7 +185,11 @@ def _unsaved(change_id: str, path: str, text: str | None, error: QuarterdeckErro
 
 
 def _edit_page(
-    change: ChangeRecord, draft: DraftRecord, *, text: str | None = None, error: QuarterdeckError | None = None
+    change: ChangeRecord,
+    draft: DraftRecord,
+    *,
+    text: str | None = None,
+    error: QuarterdeckError | None = None,
 ) -> str:
     shown = text_of(draft)
     is_own = _changes().may_edit(web.actor(), change)
@@ -273,7 +277,7 @@ def _conflict_page(change_id: str, conflict: FileConflict, errors: dict[str, str
 
 
 def _decision() -> Decision:
-    """Read what was chosen: ``keep``, or for each hunk ``choice-N`` and, with a text of one's own, ``own-N``."""
+    """Read what was chosen: ``keep``, or for each hunk ``choice-N`` and, with an own text, ``own-N``."""
     form = request.form
     keep, side = form.get("keep", ""), form.get("side", "")
     if keep and keep not in set(Keep):

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
 from quarterdeck.core.actors import SYSTEM, Actor
 from quarterdeck.core.clock import Clock
@@ -47,14 +47,6 @@ class ProposalWish:
     close_source: bool = True
 
 
-class MergingPlace(Protocol):
-    """A place that merges by itself: the local one."""
-
-    def merge(
-        self, branch: str, target: str, *, tip: str, target_tip: str, author: Author, message: str
-    ) -> str: ...
-
-
 class Proposing:
     """Opens pull requests, follows them, and merges where there are none."""
 
@@ -97,7 +89,7 @@ class Proposing:
             return self._followed(change, proposal)
 
     def merge(self, actor: Actor, change_id: str, author: Author) -> ChangeRecord:
-        """Merge the branch into its target, where a place does so; raises Unsupported elsewhere, and Stale."""
+        """Merge the branch into its target, where a place does so; raises Unsupported and Stale."""
         with self._turns.turn(change_id):
             change = self._rights.own(actor, change_id)
             if change.state is ChangeState.MERGED:
@@ -156,13 +148,10 @@ class Proposing:
 
 def _merged(place: Place, change: ChangeRecord, author: Author) -> str:
     """Merge and return the target's new tip; once more after a crash, it is merged already."""
-    if not hasattr(place, "merge"):
-        raise Unsupported("This place merges nothing by itself.")
-    merging = cast("MergingPlace", place)  # has just been looked for
     target_tip = place.tip(change.target)
     message = f"Merge branch '{change.branch}' into {change.target}"
     try:
-        return merging.merge(
+        return place.merge(
             change.branch,
             change.target,
             tip=change.tip,
