@@ -16,6 +16,10 @@ export class Draft {
     this.clash?.querySelector("button").addEventListener("click", () => this.saveOver(), { signal });
   }
 
+  get isAtRisk() {
+    return this.isUnsaved || this.isSending;
+  }
+
   /** The text was changed: it is saved once the typing pauses, unless another window's text stands in the way. */
   touch() {
     this.isUnsaved = true;
@@ -38,14 +42,20 @@ export class Draft {
     clearTimeout(this.timer);
   }
 
-  async save() {
+  save() {
     this.end();
-    if (this.isSaving || !this.editor.dataset.draftUrl) return;
-    this.isSaving = true;
+    if (this.saving || !this.editor.dataset.draftUrl) return;
+    this.saving = this.send().finally(() => {
+      this.saving = null;
+    });
+  }
+
+  async send() {
     this.isUnsaved = false;
+    this.isSending = true;
     this.show("saving", "Saving …");
     const answer = await this.put(this.editor.text()).catch(() => null);
-    this.isSaving = false;
+    this.isSending = false;
     if (answer?.ok) this.saved(await answer.json());
     else await this.failed(answer);
   }

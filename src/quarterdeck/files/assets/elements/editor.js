@@ -15,8 +15,8 @@ class Editor extends HTMLElement {
     this.area.form.addEventListener("formdata", ({ formData }) => formData.set(this.area.name, this.text()), {
       signal,
     });
-    this.area.form.addEventListener("submit", () => this.draft.hand(), { signal });
-    window.addEventListener("beforeunload", (event) => this.draft.isUnsaved && event.preventDefault(), { signal });
+    this.area.form.addEventListener("submit", (event) => this.submit(event), { signal });
+    window.addEventListener("beforeunload", (event) => this.draft.isAtRisk && event.preventDefault(), { signal });
     this.load().catch(() => this.fallBack());
   }
 
@@ -51,6 +51,13 @@ class Editor extends HTMLElement {
     this.shell?.remove();
     this.area.hidden = false;
     this.text = () => this.area.value;
+  }
+
+  /** A saving on its way is waited for: the form must carry the version that comes of it. */
+  submit(event) {
+    if (!this.draft.saving) return this.draft.hand();
+    event.preventDefault();
+    this.draft.saving.finally(() => event.target.requestSubmit(event.submitter));
   }
 
   press(event) {
