@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pygments.lexer import Lexer
-    from pygments.token import _TokenType
+    from pygments.lexer import Lexer  # type: ignore[import-untyped]  # it comes without types
+    from pygments.token import _TokenType  # type: ignore[import-untyped]  # as above
 
 Line = list[tuple[str, str]]
 """Pieces of a line, each with its kind; an empty kind is plain text."""
@@ -74,18 +74,18 @@ _KINDS: Final = (
     ("Literal", "string"),
     ("Keyword", "keyword"),
     ("Operator.Word", "keyword"),
-    ("Name.Tag", "name"),
+    ("Name.Tag", "tag"),
     ("Name.Attribute", "name"),
     ("Name.Function", "name"),
     ("Name.Class", "name"),
-    ("Name.Builtin", "builtin"),
-    ("Name.Decorator", "builtin"),
-    ("Name.Variable", "builtin"),
+    ("Name.Builtin", "name"),
+    ("Name.Decorator", "name"),
+    ("Name.Variable", "name"),
     ("Name.Constant", "number"),
-    ("Generic.Heading", "keyword"),
-    ("Generic.Subheading", "keyword"),
+    ("Generic.Heading", "heading"),
+    ("Generic.Subheading", "heading"),
     ("Generic.Inserted", "string"),
-    ("Generic.Deleted", "deleted"),
+    ("Generic.Deleted", "wrong"),
 )
 """Kinds of tokens by the beginnings of their names; the first that fits counts."""
 
@@ -113,7 +113,7 @@ def highlighted(path: str, text: str, *, seconds: float = _MOST_SECONDS) -> list
 
 
 def _lexer(language: str) -> "Lexer":
-    from pygments.lexers import get_lexer_by_name
+    from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]  # it comes without types
 
     lexer: Lexer = get_lexer_by_name(language, stripnl=False, stripall=False, ensurenl=False)
     return lexer
