@@ -97,8 +97,8 @@ def test_long_lines_are_shown_without_their_middle() -> None:
 
 
 def test_more_rows_than_a_page_holds_are_cut_but_counted() -> None:
-    before = "".join(f"old {number}\n" for number in range(30_000))
-    after = "".join(f"new {number}\n" for number in range(30_000))
+    before = "".join(f"old {number}\n{number}\n" for number in range(30_000))
+    after = "".join(f"new {number}\n{number}\n" for number in range(30_000))
     found = difference(before, after, most_rows=500)
     assert found.is_cut
     assert (found.added, found.removed) == (30_000, 30_000)

@@ -16,6 +16,7 @@ from quarterdeck.files.texts import (
     encode_like,
     indent_of,
     is_lfs_pointer,
+    shown,
     unified,
 )
 
@@ -143,6 +144,10 @@ def test_encoding_that_is_not_offered_is_refused() -> None:
 def test_character_that_can_not_be_written_is_named(text: str, encoding: str, code: str) -> None:
     with pytest.raises(Unwritable, match=rf"Line 2 .*{code.replace('+', '.')}"):
         encode(text, Style(encoding=encoding))
+
+
+def test_what_can_not_be_seen_is_shown_by_a_sign() -> None:
+    assert shown("a\tb\x1b[0m \u202egpj\x85\ud800é\u2028") == "a\tb␛[0m [U+202E]gpj[U+0085][U+D800]é[U+2028]"
 
 
 def test_exact_text_keeps_its_line_ends() -> None:

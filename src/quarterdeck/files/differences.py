@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from quarterdeck.files import lines
+from quarterdeck.files import lines, texts
 
 MOST_ROWS: Final = 4_000
 """Rows that a page shows; of more, ``is_cut`` tells, and the patch has them all."""
@@ -26,6 +26,11 @@ class Piece:
 
     text: str
     is_changed: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The text with signs for what can't be seen."""
+        return texts.shown(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +129,14 @@ class _Rows:
     """For comparing the words of changed lines, all rows together."""
 
     def of(self, group: Sequence[_Block]) -> tuple[Row, ...]:
-        rows = [row for block in group for row in self._block(block)]
-        self.left -= len(rows)
-        return tuple(rows)
+        return tuple(row for block in group for row in self._block(block))
 
     def _block(self, block: _Block) -> Iterator[Row]:
         """Pair the lines of both sides; the longer side goes on alone."""
         befores, afters = block.b_end - block.b, block.a_end - block.a
-        for step in range(min(max(befores, afters), self.left)):
+        height = min(max(befores, afters), self.left)
+        self.left -= height
+        for step in range(height):
             before = self.before[block.b + step] if step < befores else None
             after = self.after[block.a + step] if step < afters else None
             yield _row(block, step, before, after, self.budget)
@@ -257,6 +262,7 @@ def _compared(before: str, after: str, budget: lines.Budget) -> tuple[Pieces, Pi
     if max(len(one), len(two)) > _MOST_MARKED or budget.steps <= 0:
         return _by_ends(one, two)
     befores, afters = _WORD.findall(one), _WORD.findall(two)
+    budget.steps -= len(befores) + len(afters)
     found = lines.matches(befores, afters, budget)
     common = sum(len("".join(befores[m.before : m.before + m.length]).strip()) for m in found)
     if common < _COMMON * max(len(one.strip()), len(two.strip())):

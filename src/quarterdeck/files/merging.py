@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from quarterdeck.files import lines
+from quarterdeck.files import lines, texts
 
 
 class HunkKind(StrEnum):
@@ -42,6 +42,15 @@ class Hunk:
     @property
     def is_conflict(self) -> bool:
         return self.kind is HunkKind.CONFLICT
+
+    def shown(self, side: str) -> str:
+        """Return the base, mine or theirs with signs for what can't be seen."""
+        return "\n".join(texts.shown(line) for line in str(getattr(self, side)).split("\n"))
+
+    @property
+    def height(self) -> int:
+        """How many lines of mine it has, the last one counted although it may lack its newline."""
+        return len(lines.split(self.mine))
 
 
 class Undecided(ValueError):

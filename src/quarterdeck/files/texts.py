@@ -33,6 +33,11 @@ _LFS: Final = b"version https://git-lfs.github.com/spec/v1\n"
 _LONGEST_POINTER: Final = 1024
 _MOST_INDENT_LINES: Final = 2_000
 _INDENTS: Final = (2, 4, 8, 3, 1)
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+"""Characters that one can't see, and those that would make the others stand in another order."""
+_PICTURES: Final = 0x2400
 
 
 class NotText(Exception):
@@ -120,6 +125,20 @@ def encode_like(original: bytes, text: str, style: Style) -> bytes:
 def unified(text: str) -> str:
     """Return the text with "\\n" as the only line end: what editors and text areas work on."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def shown(text: str) -> str:
+    """Return a line with a sign for each character that can't be seen or turns the order of others round.
+
+    What is read is then what is there: a contents page that shows a bidi override as it asks to be shown lies.
+    """
+    return _UNSEEN.sub(lambda found: _picture(ord(found[0])), text)
+
+
+def _picture(code: int) -> str:
+    if code < ord(" "):
+        return chr(_PICTURES + code)
+    return "␡" if code == 0x7F else f"[U+{code:04X}]"
 
 
 def indent_of(text: str) -> str:
