@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -41,6 +42,7 @@ def read_authorities(pem: str) -> str:
     return pem
 
 
+@lru_cache(maxsize=32)
 def tls_context(authorities: str) -> ssl.SSLContext:
     """Return how certificates are verified: the machine's authorities, and these besides.
 
