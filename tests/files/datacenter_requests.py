@@ -105,7 +105,11 @@ def read_form(asked: Asked, needed: set[str], other: set[str]) -> dict[str, byte
 
 def _field(part: bytes) -> tuple[str, bytes]:
     head, _, content = part.partition(b"\r\n\r\n")
-    found = re.search(rb'^content-disposition: form-data; name="([^"\r\n]+)"(; filename="[^"\r\n]*")?\r?$', head, re.I | re.M)
+    found = re.search(
+        rb'^content-disposition: form-data; name="([^"\r\n]+)"(; filename="[^"\r\n]*")?\r?$',
+        head,
+        re.I | re.M,
+    )
     if not found:
         raise Misused(f"a part without a name: {head!r}")
     name = found[1].decode()

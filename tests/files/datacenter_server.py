@@ -143,7 +143,9 @@ class DataCenter:
         for method, pattern, query, answer, is_open in ROUTES:
             found = re.fullmatch(pattern, path)
             if method == asked.method and found:
-                parts = {name: unquote(part, errors="strict") for name, part in found.groupdict().items() if part}
+                parts = {
+                    name: unquote(part, errors="strict") for name, part in found.groupdict().items() if part
+                }
                 asked.query = read_query(asked.raw_query, query)
                 asked.caller = caller_of(asked, self.callers, is_open=is_open)
                 self._find(parts)
@@ -174,10 +176,14 @@ class DataCenter:
         if not caller.can_write:
             raise Denied(401, "You are not permitted to access this resource", "AuthorisationException")
         if self.is_archived:
-            raise Denied(409, "The repository is archived and read-only.", "repository.RepositoryArchivedException")
+            raise Denied(
+                409, "The repository is archived and read-only.", "repository.RepositoryArchivedException"
+            )
         if branch in self.protected:
             raise Denied(
-                403, f"Branch {branch} can only be changed by a pull request.", "repository.ref.RefAccessException"
+                403,
+                f"Branch {branch} can only be changed by a pull request.",
+                "repository.ref.RefAccessException",
             )
         return caller
 
@@ -193,7 +199,9 @@ class DataCenter:
         ):
             if found:
                 return found
-        raise Denied(404, f"Commit '{ref}' does not exist in repository '{self.slug}'.", "commit.NoSuchCommitException")
+        raise Denied(
+            404, f"Commit '{ref}' does not exist in repository '{self.slug}'.", "commit.NoSuchCommitException"
+        )
 
     def commit_json(self, id_: str) -> dict[str, Any]:
         found = self.git.commit_object(id_)
@@ -253,7 +261,9 @@ def repositories(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> 
 
 def people(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
     text = asked.query.get("filter", "").lower()
-    known = [each for each in server.callers.values() if each.is_person and text in f"{each.name} {each.mail}"]
+    known = [
+        each for each in server.callers.values() if each.is_person and text in f"{each.name} {each.mail}"
+    ]
     other = Caller(f"{text}-too", f"{text}-too@example.org")
     return server.page(asked, [_person(each) for each in [other, *known]])
 
@@ -363,7 +373,9 @@ def edit(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
     _check_edit(server, path, tip, base=base, there=there, content=form["content"])
     message = form.get("message", b"").decode() or f"{path} edited online with Bitbucket"
     author = f"{caller.name.title()} <{caller.mail}>"
-    return Result(server.commit_json(server.git.commit(branch, {path: form["content"]}, message, author=author)))
+    return Result(
+        server.commit_json(server.git.commit(branch, {path: form["content"]}, message, author=author))
+    )
 
 
 def commits(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
@@ -452,7 +464,13 @@ _PAGE = {"start": "number", "limit": "number"}
 _REFS = _PAGE | {"filterText": "text", "orderBy": "ALPHABETICAL|MODIFICATION", "boostMatches": "bool"}
 ROUTES: list[tuple[str, str, dict[str, str], Answering, bool]] = [
     ("GET", rf"{_REST}/application-properties", {}, properties, True),
-    ("GET", rf"{_REST}/repos", _PAGE | {"name": "text", "permission": "REPO_READ|REPO_WRITE"}, repositories, False),
+    (
+        "GET",
+        rf"{_REST}/repos",
+        _PAGE | {"name": "text", "permission": "REPO_READ|REPO_WRITE"},
+        repositories,
+        False,
+    ),
     ("GET", rf"{_REST}/users", _PAGE | {"filter": "text"}, people, False),
     ("GET", _R, {}, repository, False),
     ("GET", rf"{_R}/default-branch", {}, default_branch, False),
@@ -500,7 +518,9 @@ def _check_edit(
     if base and server.git.content(server.commit_of(base), path) != there:
         raise Denied(409, "The file has changed since then.", "content.FileOutOfDateException")
     if there == content:
-        raise Denied(409, "The content is the same. No change was committed.", "content.FileContentUnmodifiedException")
+        raise Denied(
+            409, "The content is the same. No change was committed.", "content.FileContentUnmodifiedException"
+        )
     if any(_is_below(path, each) or _is_below(each, path) for each in server.git.files(tip)):
         raise Denied(409, f"'{path}' clashes with a file or a folder.", "content.EditFileFailedException")
 
@@ -518,7 +538,9 @@ def _check_pull(server: DataCenter, source: str, target: str, reviewers: list[An
             {"reviewerErrors": [{"context": each, "message": f"{each} is not a user."} for each in unknown]},
         )
     if server.is_archived:
-        raise Denied(409, "The repository is archived and read-only.", "repository.RepositoryArchivedException")
+        raise Denied(
+            409, "The repository is archived and read-only.", "repository.RepositoryArchivedException"
+        )
     for each in server.pulls:
         pair = each["fromRef"]["displayId"], each["toRef"]["displayId"]
         if each["state"] == "OPEN" and pair == (source, target):
@@ -598,7 +620,7 @@ def _person(caller: Caller) -> dict[str, Any]:
 
 
 def _no_path(path: str, at: str) -> Denied:
-    return Denied(404, f"The path \"{path}\" does not exist at revision \"{at}\"", "content.NoSuchPathException")
+    return Denied(404, f'The path "{path}" does not exist at revision "{at}"', "content.NoSuchPathException")
 
 
 def _is_below(path: str, folder: str) -> bool:
@@ -625,7 +647,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         length = self.headers.get("Content-Length", "0")
         path, _, query = self.path.partition("?")
-        asked = Asked(self.command, path, query, {name.lower(): value for name, value in self.headers.items()})
+        asked = Asked(
+            self.command, path, query, {name.lower(): value for name, value in self.headers.items()}
+        )
         asked.body = self.rfile.read(int(length))
         server = self.data_center
         server.requests.append(asked.line)

@@ -38,7 +38,10 @@ class GitRepository:
     def refs(self, kind: str) -> dict[str, str]:
         """Return names and hashes below ``refs/<kind>/``; annotated tags by the commit that they are of."""
         found = self.repo.refs.as_dict(f"refs/{kind}".encode())  # type: ignore[arg-type]  # a bare prefix
-        return {name.decode(): self.repo.get_peeled(Ref(f"refs/{kind}/".encode() + name)).decode() for name in found}
+        return {
+            name.decode(): self.repo.get_peeled(Ref(f"refs/{kind}/".encode() + name)).decode()
+            for name in found
+        }
 
     def tip(self, branch: str) -> str | None:
         return self.refs("heads").get(branch)

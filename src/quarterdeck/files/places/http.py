@@ -151,6 +151,10 @@ class Client:
             return answer
         raise self._error(call, answer)
 
+    def without_secrets(self, answer: Answer) -> Answer:
+        """Return an answer in which the credential is hidden, should the place's own words repeat it."""
+        return replace(answer, body=self._hidden(answer.body))
+
     def budget(self) -> Budget:
         """Return the calls of the last hour by our own count."""
         return self.allowance.budget()
@@ -287,7 +291,7 @@ class Client:
 
     def _error(self, call: Call, answer: Answer) -> PlaceError:
         """Return what to raise for a status that the call does not accept, and log the place's own marks."""
-        problem = replace(answer, body=self._hidden(answer.body)).problem()
+        problem = self.without_secrets(answer).problem()
         said = self._hidden(problem.message.encode()).decode()
         mark = self._hidden(problem.name.encode()).decode()
         level = logging.INFO if answer.status == 404 else logging.WARNING
