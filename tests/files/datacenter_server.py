@@ -1,8 +1,8 @@
 """A Bitbucket Data Center of our own on loopback: REST 1.0 as contracts describe it, over real git objects.
 
-It is strict: a request that the real one may not understand as it is meant (an unknown parameter or member, a
-boolean that is not ``true`` or ``false``, a wrong media type, no credential) is noted in ``faults`` and answered
-with 400, so that a test that ends with ``assert server.faults == []`` proves each request.
+It is strict: a request that the real one may not understand as it is meant (an unknown parameter or member,
+a boolean that is not ``true`` or ``false``, a wrong media type, no credential) is noted in ``faults`` and
+answered with 400, so that a test that ends with ``assert server.faults == []`` proves each request.
 """
 
 import json
@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
+
+from dulwich.objects import ObjectID
 
 from tests.files.datacenter_requests import (
     REPOSITORY,
@@ -87,7 +89,7 @@ class DataCenter:
         self.duplicate_status = 400
         self.signs_in_by_page = False
         self.pulls: list[dict[str, Any]] = []
-        self.conflict: bool | None | Literal["broken"] = False
+        self.conflict: bool | Literal["broken"] | None = False
         self.released = threading.Event()
         self._lock = threading.RLock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
@@ -382,7 +384,7 @@ def commits(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Resul
     server.reads(asked)
     until = server.commit_of(asked.query.get("until", server.git.default))
     path = asked.query.get("path")
-    walker = server.git.repo.get_walker([until.encode()], paths=[path.encode()] if path else None)
+    walker = server.git.repo.get_walker([ObjectID(until.encode())], paths=[path.encode()] if path else None)
     return server.page(asked, [server.commit_json(each.commit.id.decode()) for each in walker])
 
 
@@ -426,7 +428,7 @@ def pull_create(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> R
             "fromRef": {"id": f"refs/heads/{source}", "displayId": source},
             "toRef": {"id": f"refs/heads/{target}", "displayId": target},
             "reviewers": body.get("reviewers", []),
-            "links": {"self": [{"href": f"{server.url}/projects/{server.project}/repos/{server.slug}/pull-requests/{id_}"}]},
+            "links": {"self": [{"href": f"{server.url}/projects/{server.project}/pull-requests/{id_}"}]},
         }
     )  # fmt: skip
     return Result(server.pulls[-1], status=201)
@@ -553,7 +555,9 @@ def _check_pull(server: DataCenter, source: str, target: str, reviewers: list[An
     tip = server.git.tip(source)
     assert tip
     target_tip = server.git.tip(target) or ""
-    if any(each.commit.id.decode() == tip for each in server.git.repo.get_walker([target_tip.encode()])):
+    if any(
+        each.commit.id.decode() == tip for each in server.git.repo.get_walker([ObjectID(target_tip.encode())])
+    ):
         raise Denied(409, "There is nothing to merge.", "pull.EmptyPullRequestException")
 
 
@@ -662,7 +666,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._break(broken)
 
-    do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815: the names that http.server looks for
+    do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the names that http.server looks for
 
     def _broken(self, asked: Asked) -> Broken | None:
         for broken in self.data_center.broken:

@@ -5,8 +5,8 @@ What it does otherwise than the Protocol's general words, since the API has no m
 - A commit holds one file. Several files are several commits, in the order given; see ``commit``.
 - No call removes a file: DELETE, and so also a rename, raises Unsupported before anything is changed.
 - The author of a commit is always the token's own account; the person is named in the message.
-- Nothing tells whether a file is executable. An edit keeps the mode that the server keeps; a new file is never
-  executable, so that one that is to be is Unsupported.
+- Nothing tells whether a file is executable. An edit keeps the mode that the server keeps; a new file is
+  never executable, so that one that is to be is Unsupported.
 - Symbolic links look like files; small ones are told apart by the archive call.
 """
 
@@ -31,7 +31,8 @@ from quarterdeck.files.places.datacenter_calls import (
     said,
 )
 from quarterdeck.files.places.datacenter_check import checks
-from quarterdeck.files.places.http import Client, Endpoint, Timing
+from quarterdeck.files.places.faults import Timing
+from quarterdeck.files.places.http import Client, Endpoint
 from quarterdeck.files.places.multipart import Part
 from quarterdeck.files.places.place import (
     Action,
@@ -69,8 +70,8 @@ _LAST_MILLISECOND: Final = 253_402_300_800_000
 _NO_PATH: Final = frozenset({"NoSuchPathException", "NoSuchObjectException"})
 _NO_BRACKETS: Final = str.maketrans("<>", "()")
 _COMMIT_NEEDS: Final = (
-    "the right to commit here: a person's own token, of an account with an e-mail address and write permission "
-    "(a project's or repository's token can't commit), and a branch that may be changed directly"
+    "the right to commit here: a person's own token, of an account with an e-mail address and write "
+    "permission (a project's or repository's token can't commit), and a branch that may be changed directly"
 )
 _STATES: Final = {
     "OPEN": ProposalState.OPEN,
@@ -285,7 +286,7 @@ class DataCenterPlace:
         return answer.json_object().get(what)
 
     def _is_link(self, commit: str, path: str) -> bool:
-        """Say whether an archive of the one path holds a link; a path that is kept out of archives is none."""
+        """Say whether an archive of the path holds a link; what is kept out of archives counts as none."""
         query = [("at", commit), ("path", path), ("format", "tar")]
         try:
             answer = self._calls.ask("archive", query=query, most_bytes=1024 * 1024)
@@ -295,7 +296,7 @@ class DataCenterPlace:
             return False
 
     def _differing(self, branch: str, base: str, changes: Sequence[FileChange]) -> list[FileChange]:
-        """Return the changes that change something; raises Stale, Exists, and Unchanged when there is none."""
+        """Return the changes that change something; raises Stale, Exists, and Unchanged for none."""
         tip = self.tip(branch)
         todo = []
         for change in changes:
@@ -327,7 +328,7 @@ class DataCenterPlace:
             return tip
 
     def _found(self, branch: str, change: FileChange, message: str) -> str:
-        """Return the tip when it holds what was sent, committed with our words; empty when it can't be told."""
+        """Return the tip when it holds what was sent, committed in our words; empty when unknown."""
         try:
             tip = self.tip(branch)
             latest = self.last_change(tip, change.path)
@@ -462,7 +463,8 @@ def _signed(message: str, author: Author) -> str:
 def _partly(change: FileChange, committed: Sequence[str], tip: str, reason: PlaceError) -> PartlyCommitted:
     done = ", ".join(clean(path, 100) for path in committed)
     return PartlyCommitted(
-        f"Committed: {done}. Not committed: {clean(change.path, 100)} and what was to follow. {reason.message}",
+        f"Committed: {done}. Not committed: {clean(change.path, 100)} and what was to follow. "
+        f"{reason.message}",
         committed=committed,
         tip=tip,
         reason=reason,
