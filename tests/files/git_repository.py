@@ -33,6 +33,7 @@ class GitRepository:
         self.default = branch
         self.seconds = 1_700_000_000
         self._trees: dict[str, dict[str, Leaf]] = {}
+        self._blobs: dict[bytes, str] = {}
         self._lock = threading.RLock()
 
     def refs(self, kind: str) -> dict[str, str]:
@@ -112,9 +113,11 @@ class GitRepository:
         return subprocess.run(["git", "-C", str(self.folder), *words], capture_output=True, check=False)
 
     def _blob(self, content: bytes) -> str:
-        blob = Blob.from_string(content)
-        self.repo.object_store.add_object(blob)
-        return blob.id.decode()
+        if content not in self._blobs:
+            blob = Blob.from_string(content)
+            self.repo.object_store.add_object(blob)
+            self._blobs[content] = blob.id.decode()
+        return self._blobs[content]
 
     def _commit(self, paths: Mapping[str, Leaf], parents: list[str], message: str, author: str) -> str:
         blobs = [
