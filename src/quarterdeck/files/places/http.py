@@ -120,6 +120,7 @@ class Client:
             raise ValueError("Write an address that begins with https://.") from error
         self.allowance = allowance or Allowance(clock)
         self._credential, self._secrets = _credential_of(endpoint)
+        self.is_anonymous = not endpoint.token
         self._authorities = endpoint.authorities
         self._loop = loop
         self._clock = clock
@@ -149,7 +150,7 @@ class Client:
             self._slots.release()
         if answer.status in call.accepts:
             return answer
-        raise self._error(call, answer)
+        raise self.error(answer, what=call.what, needs=call.needs, is_write=call.is_write)
 
     def without_secrets(self, answer: Answer) -> Answer:
         """Return an answer in which the credential is hidden, should the place's own words repeat it."""
@@ -289,18 +290,20 @@ class Client:
         if status < 400:
             self.allowance.accepted()
 
-    def _error(self, call: Call, answer: Answer) -> PlaceError:
-        """Return what to raise for a status that the call does not accept, and log the place's own marks."""
+    def error(
+        self, answer: Answer, *, what: str = "It", needs: str = "", is_write: bool = False
+    ) -> PlaceError:
+        """Return what to raise for an answer that is an error, and log the place's own marks of it."""
         problem = self.without_secrets(answer).problem()
         said = self._hidden(problem.message.encode()).decode()
         mark = self._hidden(problem.name.encode()).decode()
         level = logging.INFO if answer.status == 404 else logging.WARNING
-        log.log(level, "%s: %s answered %s: %s (%s)", call.method, self.host, answer.status, said, mark)
+        log.log(level, "%s answered %s: %s (%s)", self.host, answer.status, said, mark)
         if answer.status == 429:
             seconds = self.allowance.refused(_told_seconds(answer))
             return Throttled(throttled_words(seconds), retry_after=seconds)
-        about = {"what": call.what, "needs": call.needs, "host": self.host, "said": said}
-        return error_for(answer.status, is_write=call.is_write, **about)
+        about = {"what": what, "needs": needs, "host": self.host, "said": said}
+        return error_for(answer.status, is_write=is_write, **about)
 
     def _hidden(self, text: bytes) -> bytes:
         """Return a stranger's words without the credential, should they repeat it."""
