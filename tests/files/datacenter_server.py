@@ -5,18 +5,21 @@ a boolean that is not ``true`` or ``false``, a wrong media type, no credential) 
 answered with 400, so that a test that ends with ``assert server.faults == []`` proves each request.
 """
 
+import io
 import json
 import re
+import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import unquote
 
 from dulwich.objects import ObjectID
+from dulwich.refs import Ref, check_ref_format
 
 from tests.files.datacenter_requests import (
     REPOSITORY,
@@ -29,7 +32,7 @@ from tests.files.datacenter_requests import (
     read_json,
     read_query,
 )
-from tests.files.git_repository import SUBMODULE, GitRepository
+from tests.files.git_repository import LINK, SUBMODULE, GitRepository
 
 Kind = Literal["answer", "hang", "cut", "huge", "lost"]
 Values = list[dict[str, Any]]
@@ -298,7 +301,7 @@ def branch_create(server: DataCenter, asked: Asked, parts: Mapping[str, str]) ->
     body = read_json(asked, {"name": str, "startPoint": str}, {"message": str})
     server.writes(asked, body["name"])
     name, start = body["name"], server.commit_of(body["startPoint"])
-    if server.git.git("check-ref-format", f"refs/heads/{name}").returncode or name.startswith("refs/"):
+    if not check_ref_format(Ref(f"refs/heads/{name}".encode())) or name.startswith("refs/"):
         raise Denied(400, f"'{name}' is not a valid branch name.", "repository.InvalidRefNameException")
     if name in server.git.refs("heads"):
         raise Denied(
@@ -399,10 +402,11 @@ def commit(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result
 def archive(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
     server.reads(asked)
     commit_id = server.commit_of(asked.query["at"])
-    made = server.git.git("archive", "--format=tar", commit_id, "--", f":(literal){asked.query['path']}")
-    if made.returncode:
-        raise _no_path(asked.query["path"], asked.query["at"])
-    return Result(raw=made.stdout, kind="application/x-tar")
+    path = asked.query["path"]
+    leaf, content = server.git.files(commit_id).get(path), server.git.content(commit_id, path)
+    if leaf is None or content is None:
+        raise _no_path(path, asked.query["at"])
+    return Result(raw=_tar(path, leaf.mode, content), kind="application/x-tar")
 
 
 def pull_create(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
@@ -625,6 +629,24 @@ def _person(caller: Caller) -> dict[str, Any]:
 
 def _no_path(path: str, at: str) -> Denied:
     return Denied(404, f'The path "{path}" does not exist at revision "{at}"', "content.NoSuchPathException")
+
+
+def _tar(path: str, mode: int, content: bytes) -> bytes:
+    """Return what ``git archive`` makes of one path: the folders above it too."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for folder in reversed(PurePosixPath(path).parents[:-1]):
+            entry = tarfile.TarInfo(f"{folder}/")
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o775
+            archive.addfile(entry)
+        entry = tarfile.TarInfo(path)
+        entry.mode = mode & 0o777
+        if mode == LINK:
+            entry.type, entry.linkname = tarfile.SYMTYPE, content.decode()
+        else:
+            entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return made.getvalue()
 
 
 def _is_below(path: str, folder: str) -> bool:
