@@ -20,6 +20,9 @@ import quarterdeck.access.grant_routes
 import quarterdeck.access.provider_api
 import quarterdeck.access.providers.routes
 import quarterdeck.access.routes
+import quarterdeck.files.place_api
+import quarterdeck.files.place_routes
+import quarterdeck.files.routes
 import quarterdeck.history.api
 import quarterdeck.history.routes
 import quarterdeck.home.reference
@@ -113,6 +116,9 @@ _EDGES: Final = (
     quarterdeck.hosts.silence_api,
     quarterdeck.metrics.alerts.routes,
     quarterdeck.metrics.alerts.api,
+    quarterdeck.files.routes,
+    quarterdeck.files.place_routes,
+    quarterdeck.files.place_api,
     quarterdeck.tasks.routes,
     quarterdeck.tasks.output.routes,
     quarterdeck.tasks.api,

@@ -26,7 +26,7 @@ def _lines(value: object) -> object:
 
 Text = Annotated[str, BeforeValidator(_trimmed), Field(max_length=500)]
 Patterns = Annotated[list[Annotated[str, Field(max_length=PATH_LENGTH)]], Field(max_length=100)]
-Secret = Annotated[str, BeforeValidator(_trimmed), Field(max_length=10_000, repr=False)]
+Secret = Annotated[str, BeforeValidator(_trimmed), Field(max_length=10_000)]
 Pem = Annotated[str, Field(max_length=100_000)]
 
 
@@ -55,7 +55,7 @@ class PlaceBody(Form, title="NewPlace"):
     default_branch: Text = Field(default="", description="Empty: the repository's own.")
     allowed_paths: Patterns = Field(default_factory=list, description="Files, folders, patterns; empty: all.")
     username: Text = Field(default="", description="What goes with the token; empty: the token is a bearer.")
-    token: Secret = ""
+    token: Secret = Field(default="", repr=False)
     authorities: Pem = Field(default="", description="PEM of authorities to trust besides the machine's.")
     read_role: Role = Role.VIEWER
     write_role: Role = Role.OPERATOR
@@ -78,7 +78,7 @@ class PlacePatch(Form, title="PlaceChange"):
     default_branch: Text | None = None
     allowed_paths: Patterns | None = None
     username: Text | None = None
-    token: Secret | None = None
+    token: Secret | None = Field(default=None, repr=False)
     authorities: Pem | None = None
     read_role: Role | None = None
     write_role: Role | None = None

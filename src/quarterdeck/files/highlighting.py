@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from quarterdeck.files.texts import shown
+
 if TYPE_CHECKING:
     from pygments.lexer import Lexer  # type: ignore[import-untyped]  # it comes without types
     from pygments.token import _TokenType  # type: ignore[import-untyped]  # as above
@@ -101,15 +103,19 @@ def language_of(path: str) -> str:
 
 
 def highlighted(path: str, text: str, *, seconds: float = _MOST_SECONDS) -> list[Line]:
-    """Return the lines of a text with "\\n" as its line ends; what is too much to colour is plain."""
+    """Return the lines of a text with "\\n" as its line ends; what is too much to colour is plain.
+
+    What can't be seen, or would turn others round, stands as a sign.
+    """
     language = language_of(path)
     lines = text.split("\n")
     is_long = len(text) > MOST_CHARACTERS or any(len(line) > _LONGEST_LINE for line in lines)
     if text.endswith("\n"):
         lines.pop()
     if not language or is_long:
-        return [[("", line)] if line else [] for line in lines]
-    return list(_lines(_pieces(_lexer(language), text, seconds), len(lines)))
+        return [[("", shown(line))] if line else [] for line in lines]
+    coloured = _lines(_pieces(_lexer(language), text, seconds), len(lines))
+    return [[(kind, shown(piece)) for kind, piece in line] for line in coloured]
 
 
 def _lexer(language: str) -> "Lexer":

@@ -28,7 +28,10 @@ Json = dict[str, Any]  # Any: JSON
 
 
 class PlaceOut(BaseModel):
-    """A place of files. ``username`` and ``authorities`` are told to administrators, the token to nobody."""
+    """A place of files. The token is told to nobody.
+
+    ``username``, ``authorities``, and of a local place ``url``, are told to administrators.
+    """
 
     id: str
     name: str
@@ -269,7 +272,7 @@ def _place(record: PlaceRecord) -> Json:
         "id": record.id,
         "name": record.name,
         "kind": record.kind,
-        "url": record.url,
+        "url": record.url if knows_all or record.kind is not PlaceKind.LOCAL else "",
         "project": record.project,
         "repository": record.repository,
         "default_branch": record.default_branch,
