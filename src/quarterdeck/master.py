@@ -20,6 +20,9 @@ import quarterdeck.access.grant_routes
 import quarterdeck.access.provider_api
 import quarterdeck.access.providers.routes
 import quarterdeck.access.routes
+import quarterdeck.files.place_api
+import quarterdeck.files.place_routes
+import quarterdeck.files.routes
 import quarterdeck.history.api
 import quarterdeck.history.routes
 import quarterdeck.home.reference
@@ -67,6 +70,7 @@ from quarterdeck.core.security import key_file
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import HEADER as CSRF_HEADER
 from quarterdeck.core.ui.guard import Guard
+from quarterdeck.files.defined import defined_drafts, ensure_places
 from quarterdeck.history.service import History
 from quarterdeck.home.providers import make_home
 from quarterdeck.home.service import Home
@@ -112,6 +116,9 @@ _EDGES: Final = (
     quarterdeck.hosts.silence_api,
     quarterdeck.metrics.alerts.routes,
     quarterdeck.metrics.alerts.api,
+    quarterdeck.files.routes,
+    quarterdeck.files.place_routes,
+    quarterdeck.files.place_api,
     quarterdeck.tasks.routes,
     quarterdeck.tasks.output.routes,
     quarterdeck.tasks.api,
@@ -126,6 +133,7 @@ _EDGES: Final = (
 
 def create_asgi(settings: Settings, parts: MasterParts | None = None) -> Dispatcher:
     """Make a master: nothing runs before the server starts it."""
+    defined_drafts(settings.place)
     parts = parts or MasterParts(settings)
     app = create_app(parts)
     bridge = Bridge(
@@ -171,7 +179,7 @@ def create_app(parts: MasterParts) -> APIFlask:
     web.provide(app, parts.settings, parts.history, parts.peers, parts.access, parts.toasts, parts.hosts)
     web.provide(app, parts.runs, parts.grants, parts.judge, parts.providers, parts.profiles, _home(parts))
     web.provide(app, parts.fleet, parts.own_host, parts.series, parts.attention)
-    web.provide(app, parts.processes, parts.fleet_list, parts.alerts, parts.rules)
+    web.provide(app, parts.processes, parts.fleet_list, parts.alerts, parts.rules, parts.files)
     web.provide(app, Neighbours(lambda actor, name: _runs_on(parts, actor, name), parts.alerts.of_host))
     for module in _ALWAYS:
         app.register_blueprint(module.blueprint)
@@ -314,8 +322,9 @@ def _bad_input(error: HTTPError) -> Response:
 
 
 def _prepare(parts: MasterParts) -> None:
-    """List this machine's own nodes, and invite the first administrator."""
+    """List this machine's own nodes and the settings' places of files, and invite the first administrator."""
     ensure_own_hosts(parts.hosts, parts.settings, own_worker=parts.worker_home)
+    ensure_places(parts.files.places, parts.settings.place, parts.settings.home)
     parts.own_host.now()
     if path := parts.access.first_sign_in_link():
         url = parts.settings.public_url or parts.settings.bind.url

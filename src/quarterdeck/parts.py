@@ -21,6 +21,8 @@ from quarterdeck.core.loop import Loop
 from quarterdeck.core.migrations import migrate
 from quarterdeck.core.security import key_file, private_directory
 from quarterdeck.core.vault import Vault
+from quarterdeck.files.register import Places
+from quarterdeck.files.service import Files
 from quarterdeck.history.peers import PeerBook
 from quarterdeck.history.service import History
 from quarterdeck.hosts.peers import WorkerPeers
@@ -45,7 +47,9 @@ class Parts:
         private_directory(settings.home)
 
     def close(self) -> None:
-        """Let go of the history and of the database, if they were used."""
+        """Let go of the history, of the database and of the places of files, if they were used."""
+        if "files" in self.__dict__:
+            self.files.places.close()
         for name in ("history", "db"):
             if name in self.__dict__:
                 getattr(self, name).close()
@@ -135,8 +139,15 @@ class Parts:
             self.history,
             self.clock,
             forget=self._rights_changed,
-            exists=lambda object_: self.hosts.list.has_object(object_),
+            exists=self._has_object,
         )
+
+    def _has_object(self, object_: str) -> bool:
+        """Tell whether there is what a grant is to be on."""
+        kind, _, name = object_.partition(":")
+        if kind == "place":
+            return bool(self.files.places.targets(name))
+        return self.hosts.list.has_object(object_)
 
     def _rights_changed(self) -> None:
         self.access.forget_rights()
@@ -178,6 +189,13 @@ class Parts:
             is_watched=self.is_watched,
             person_now=self.access.person_now,
         )
+
+    @cached_property
+    def files(self) -> Files:
+        places = Places(
+            self.db, self.history, self.vault, self.clock, self.loop, rights_changed=self._rights_changed
+        )
+        return Files(self.db, self.history, self.clock, places, records_views=self.settings.record_file_views)
 
     @cached_property
     def rules(self) -> Rulebook:
