@@ -23,6 +23,9 @@ import quarterdeck.access.routes
 import quarterdeck.files.change_api
 import quarterdeck.files.change_routes
 import quarterdeck.files.edit_routes
+import quarterdeck.files.place_api
+import quarterdeck.files.place_routes
+import quarterdeck.files.routes
 import quarterdeck.history.api
 import quarterdeck.history.routes
 import quarterdeck.home.reference
@@ -118,6 +121,9 @@ _EDGES: Final = (
     quarterdeck.hosts.silence_api,
     quarterdeck.metrics.alerts.routes,
     quarterdeck.metrics.alerts.api,
+    quarterdeck.files.routes,
+    quarterdeck.files.place_routes,
+    quarterdeck.files.place_api,
     quarterdeck.tasks.routes,
     quarterdeck.tasks.output.routes,
     quarterdeck.tasks.api,

@@ -198,7 +198,7 @@ class Parts:
         places = Places(
             self.db, self.history, self.vault, self.clock, self.loop, rights_changed=self._rights_changed
         )
-        return Files(places, self.history, self.clock, records_views=self.settings.record_file_views)
+        return Files(self.db, self.history, self.clock, places, records_views=self.settings.record_file_views)
 
     @cached_property
     def rules(self) -> Rulebook:

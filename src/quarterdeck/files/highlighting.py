@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from quarterdeck.files.texts import shown
+
 if TYPE_CHECKING:
-    from pygments.lexer import Lexer
-    from pygments.token import _TokenType
+    from pygments.lexer import Lexer  # type: ignore[import-untyped]  # it comes without types
+    from pygments.token import _TokenType  # type: ignore[import-untyped]  # as above
 
 Line = list[tuple[str, str]]
 """Pieces of a line, each with its kind; an empty kind is plain text."""
@@ -74,18 +76,18 @@ _KINDS: Final = (
     ("Literal", "string"),
     ("Keyword", "keyword"),
     ("Operator.Word", "keyword"),
-    ("Name.Tag", "name"),
+    ("Name.Tag", "tag"),
     ("Name.Attribute", "name"),
     ("Name.Function", "name"),
     ("Name.Class", "name"),
-    ("Name.Builtin", "builtin"),
-    ("Name.Decorator", "builtin"),
-    ("Name.Variable", "builtin"),
+    ("Name.Builtin", "name"),
+    ("Name.Decorator", "name"),
+    ("Name.Variable", "name"),
     ("Name.Constant", "number"),
-    ("Generic.Heading", "keyword"),
-    ("Generic.Subheading", "keyword"),
+    ("Generic.Heading", "heading"),
+    ("Generic.Subheading", "heading"),
     ("Generic.Inserted", "string"),
-    ("Generic.Deleted", "deleted"),
+    ("Generic.Deleted", "wrong"),
 )
 """Kinds of tokens by the beginnings of their names; the first that fits counts."""
 
@@ -101,19 +103,23 @@ def language_of(path: str) -> str:
 
 
 def highlighted(path: str, text: str, *, seconds: float = _MOST_SECONDS) -> list[Line]:
-    """Return the lines of a text with "\\n" as its line ends; what is too much to colour is plain."""
+    """Return the lines of a text with "\\n" as its line ends; what is too much to colour is plain.
+
+    What can't be seen, or would turn others round, stands as a sign.
+    """
     language = language_of(path)
     lines = text.split("\n")
     is_long = len(text) > MOST_CHARACTERS or any(len(line) > _LONGEST_LINE for line in lines)
     if text.endswith("\n"):
         lines.pop()
     if not language or is_long:
-        return [[("", line)] if line else [] for line in lines]
-    return list(_lines(_pieces(_lexer(language), text, seconds), len(lines)))
+        return [[("", shown(line))] if line else [] for line in lines]
+    coloured = _lines(_pieces(_lexer(language), text, seconds), len(lines))
+    return [[(kind, shown(piece)) for kind, piece in line] for line in coloured]
 
 
 def _lexer(language: str) -> "Lexer":
-    from pygments.lexers import get_lexer_by_name
+    from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]  # it comes without types
 
     lexer: Lexer = get_lexer_by_name(language, stripnl=False, stripall=False, ensurenl=False)
     return lexer

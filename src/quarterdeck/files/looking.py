@@ -106,9 +106,9 @@ class Looking:
         return view
 
     def lines(self, view: View) -> list[Line]:
-        """Return the lines of a text with the words that have a colour; plain where that would take long."""
-        assert view.text is not None
-        assert view.style is not None
+        """Return the lines of the text with the words that have a colour; none where no text is shown."""
+        if view.text is None or view.style is None:
+            return []
         key = (*_key(view.place, view.commit, view.path, view.stat), view.style.encoding)
         lines = self._lines.get(key)
         if lines is None:

@@ -16,6 +16,11 @@ from quarterdeck.hosts import addresses
 
 T = TypeVar("T")
 
+KINDS: Final = {
+    PlaceKind.CLOUD: "Bitbucket Cloud",
+    PlaceKind.DATACENTER: "Bitbucket Data Center",
+    PlaceKind.LOCAL: "Local repository",
+}
 CLOUD_URL: Final = "https://api.bitbucket.org/2.0"
 RESERVED_NAMES: Final = frozenset({"places", "changes", "add", "new"})
 """Words that are pages of their own under /files."""

@@ -1,6 +1,8 @@
 """Files as the edges and the command line use them: places, what is in them, and what is looked at."""
 
 from quarterdeck.core.clock import Clock
+from quarterdeck.core.db import Database
+from quarterdeck.files.choosing import Choosing
 from quarterdeck.files.looking import Looking
 from quarterdeck.files.recent import Recent
 from quarterdeck.files.register import Places
@@ -12,9 +14,10 @@ class Files:
     """The parts of this capability, made together."""
 
     def __init__(
-        self, places: Places, history: History, clock: Clock, *, records_views: bool = False
+        self, db: Database, history: History, clock: Clock, places: Places, *, records_views: bool = False
     ) -> None:
         self.places = places
         self.trees = Trees(clock)
-        self.recent = Recent()
-        self.looking = Looking(places, self.trees, history, self.recent, records_views=records_views)
+        recent = Recent()
+        self.choosing = Choosing(db, places, self.trees, recent)
+        self.looking = Looking(places, self.trees, history, recent, records_views=records_views)

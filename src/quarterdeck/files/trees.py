@@ -5,7 +5,7 @@ waits for that fetch instead of beginning another one.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
@@ -83,6 +83,7 @@ class Trees:
     def __init__(self, clock: Clock, *, most_bytes: int = _MOST_BYTES) -> None:
         self._listings: Kept[Listing] = Kept(most_bytes)
         self._flights: Flights[Listing] = Flights()
+        self._listed: Kept[Standing] = Kept(_MOST_ANSWERS)
         self._tips: Answers[str] = Answers(clock, TIP_SECONDS)
         self._refs: Answers[list[Ref]] = Answers(clock, REFS_SECONDS)
         self._tags: Kept[bool] = Kept(_MOST_ANSWERS)
@@ -94,11 +95,26 @@ class Trees:
 
     def listing(self, record: PlaceRecord, place: Place, commit: str) -> Listing:
         """Return the listing of a commit; raises PlaceError when it is not kept and can't be fetched."""
-        key = (record.id, record.url, commit, record.allowed_paths)
+        key = _listing_key(record, commit)
         kept = self._listings.get(key)
         if kept is not None:
             return kept
         return self._flights.call(key, lambda: self._fetch(key, record, place, commit))
+
+    def latest(self, record: PlaceRecord, place: Place, ref: str) -> tuple[Standing, Listing]:
+        """Return a ref's listing; while the place gives none, its last one. Raises PlaceError."""
+        standing = self.standing(record, place, ref)
+        key = (*_key(record), ref)
+        try:
+            listing = self.listing(record, place, standing.commit)
+        except _PASSING as error:
+            before = self._listed.get(key)
+            kept = self._listings.get(_listing_key(record, before.commit)) if before else None
+            if before is None or kept is None:
+                raise
+            return replace(before, trouble=error), kept
+        self._listed.put(key, standing)
+        return standing, listing
 
     def default_branch(self, record: PlaceRecord, place: Place) -> str:
         """Return the branch that is shown first; raises Missing when the repository is empty."""
@@ -149,6 +165,10 @@ class Trees:
         listing = Listing(shown, left_out=len(allowed) - len(shown))
         self._listings.put(key, listing, listing.weight)
         return listing
+
+
+def _listing_key(record: PlaceRecord, commit: str) -> tuple[object, ...]:
+    return record.id, record.url, record.repository, commit, record.allowed_paths
 
 
 def _key(record: PlaceRecord) -> tuple[object, ...]:

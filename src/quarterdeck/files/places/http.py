@@ -152,6 +152,10 @@ class Client:
             return answer
         raise self.error(answer, what=call.what, needs=call.needs, is_write=call.is_write)
 
+    def without_secrets(self, answer: Answer) -> Answer:
+        """Return an answer in which the credential is hidden, should the place's own words repeat it."""
+        return replace(answer, body=self._hidden(answer.body))
+
     def budget(self) -> Budget:
         """Return the calls of the last hour by our own count."""
         return self.allowance.budget()
@@ -290,7 +294,7 @@ class Client:
         self, answer: Answer, *, what: str = "It", needs: str = "", is_write: bool = False
     ) -> PlaceError:
         """Return what to raise for an answer that is an error, and log the place's own marks of it."""
-        problem = replace(answer, body=self._hidden(answer.body)).problem()
+        problem = self.without_secrets(answer).problem()
         said = self._hidden(problem.message.encode()).decode()
         mark = self._hidden(problem.name.encode()).decode()
         level = logging.INFO if answer.status == 404 else logging.WARNING

@@ -31,7 +31,7 @@ class Opener:
         if record.kind is PlaceKind.LOCAL:
             from quarterdeck.files.places.local import LocalPlace
 
-            return LocalPlace(record.url)
+            return LocalPlace(record.url, self._clock, branch=record.default_branch)
         if record.kind is PlaceKind.CLOUD:
             from quarterdeck.files.places.cloud import cloud_place
 

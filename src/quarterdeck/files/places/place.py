@@ -6,7 +6,7 @@ PlaceError, each with a message that says what to do next
 ├── Stale         the branch has moved, or the file was changed, since the base that was given
 ├── Unchanged     nothing differs from the base
 ├── Exists        there is a branch, a file or a pull request of that name already
-├── PartlyCommitted  some files of a change are committed and the rest is not; only where a commit has one file
+├── PartlyCommitted  some files are committed, the rest is not; only where a commit has one file
 ├── Throttled     the place wants to be left alone for a while; carries the seconds
 ├── Unanswered    no answer, a broken one, or an error of the place's own (Bitbucket's 5xx)
 └── Unsupported   this kind of place has no such thing

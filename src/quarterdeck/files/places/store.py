@@ -7,6 +7,7 @@ All faults of a damaged or odd repository leave here as PlaceError. dulwich take
 
 import os
 import struct
+import traceback
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -295,6 +296,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except _FAULTS as error:
+        _let_go(error)
         raise PlaceError(
             "The repository is damaged or incomplete: part of it could not be read. "
             "“git fsck” tells its administrator what is wrong."
@@ -324,6 +326,13 @@ def _changing(name: bytes) -> Iterator[None]:
             raise Exists("A branch of this name, or one that is a folder of it, is there already.") from error
         except FileNotFoundError as error:  # its empty folder was tidied away between two steps
             raise FileLocked(name, name + b".lock") from error
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop what the frames of an error hold: a view of a mapped pack keeps the pack from being closed."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _first_line(file: Path) -> bytes:

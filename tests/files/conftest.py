@@ -1,0 +1,14 @@
+"""A master for the tests of places and pages of files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.files.place_world import World, open_world
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with open_world(tmp_path) as opened:
+        yield opened
