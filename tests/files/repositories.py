@@ -12,7 +12,7 @@ FIRST_TIME = 1_700_000_000
 """Each commit of a factory is a minute after the one before, so that hashes are the same each time."""
 
 Files = Mapping[str | bytes, bytes | None]
-"""Contents by path; None deletes. A path may have a mode before it: ``"100755:run.sh"``, ``"120000:link"``."""
+"""Contents by path; None deletes. A path may begin with a mode: ``"100755:run.sh"``."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Repository:
     def commit(
         self, files: Files, branch: str = "main", message: str = "Change", *, author: str = ADA
     ) -> str:
-        """Commit on a branch, which is made when it is not there, and return the commit."""
+        """Commit on a branch, which is made when absent, and return the commit."""
         return self.commits([files], branch, message, author=author)
 
     def commits(
@@ -72,9 +72,7 @@ class Repository:
         return self.tip(branch)
 
 
-def run_git(
-    folder: Path, *arguments: str | bytes, stdin: bytes = b""
-) -> "subprocess.CompletedProcess[bytes]":
+def run_git(folder: Path, *arguments: str | bytes, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run git as nobody in particular: no settings of this machine, no hooks, no prompt."""
     return subprocess.run(
         ["git", "-c", "gc.auto=0", "-c", "maintenance.auto=false", *arguments],

@@ -281,6 +281,15 @@ class Place(Protocol):
         checked before the first, and a failure after it is PartlyCommitted.
         """
 
+    def merge(
+        self, branch: str, target: str, *, tip: str, target_tip: str, author: Author, message: str
+    ) -> str:
+        """Bring a branch into another and return the new tip: forward, or by a merge commit.
+
+        Raises Stale when one of them is not where it was seen any more, and, with ``paths``, when both have
+        changed a file; Unchanged when there is nothing to merge; Unsupported where pull requests do it.
+        """
+
     def open_proposal(self, draft: ProposalDraft) -> Proposal:
         """Open a pull request, or return the open one of the same pair; raises Unsupported, Unchanged."""
 
