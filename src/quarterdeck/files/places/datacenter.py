@@ -53,6 +53,7 @@ from quarterdeck.files.places.place import (
     Stale,
     Stat,
     Unanswered,
+    Unsupported,
 )
 
 LISTING_PAGE: Final = 100_000
@@ -208,6 +209,11 @@ class DataCenterPlace:
         self, branch: str, base: str, changes: Sequence[FileChange], message: str, author: Author
     ) -> str:
         return self._commits.commit(branch, base, changes, message, author)
+
+    def merge(
+        self, branch: str, target: str, *, tip: str, target_tip: str, author: Author, message: str
+    ) -> str:
+        raise Unsupported("At Bitbucket a pull request brings one branch into another: open one.")
 
     def open_proposal(self, draft: ProposalDraft) -> Proposal:
         return self._proposals.open(draft)
