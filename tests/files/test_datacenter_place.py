@@ -164,6 +164,15 @@ def test_a_file_over_the_limit_is_not_read(place: DataCenterPlace) -> None:
         place.read(place.tip("main"), "conf/binary.bin", most_bytes=255)
 
 
+def test_a_page_in_html_from_bitbucket_itself_is_no_wrong_address(
+    server: DataCenter, place: DataCenterPlace
+) -> None:
+    page = {"Content-Type": "text/html", "X-AUSERNAME": "oskar"}
+    server.breaks("raw", status=404, body=b"<html>", headers=page)
+    with pytest.raises(Missing, match="nowhere"):
+        place.read(place.tip("main"), "nowhere", most_bytes=1000)
+
+
 def test_a_sign_in_page_is_not_taken_for_a_file(server: DataCenter, place: DataCenterPlace) -> None:
     tip = place.tip("main")
     server.signs_in_by_page = True
@@ -267,11 +276,11 @@ def test_the_person_is_named_in_the_message_since_the_author_is_the_account(
 ) -> None:
     branch, base = begin(place)
     eve = Author("Eve\r\nX: <y>", "eve@example.org>\n")
-    tip = place.commit(branch, base, [written("README.md", b"2")], "Say more\n", eve)
+    tip = place.commit(branch, base, [written("README.md", b"2")], "Say\r\nmore\r\n", eve)
     found = place.last_change(tip, "README.md")
     assert found is not None
     assert found.author == "Oskar"
-    assert found.message == "Say more\n\nChanged-by: Eve X: (y) <eve@example.org)>"
+    assert found.message == "Say\nmore\n\nChanged-by: Eve X: (y) <eve@example.org)>"
 
 
 def test_one_file_is_committed_with_one_call_that_says_where_it_was_read(

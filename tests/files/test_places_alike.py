@@ -79,8 +79,8 @@ class Side:
 
 
 def local(folder: Path) -> Iterator[Side]:
-    files: dict[str | bytes, bytes | None] = {"120000:link": b"README.md"}
-    repository = make_repository(folder / "local.git", files | FILES)
+    files: dict[str | bytes, bytes | None] = dict(FILES.items())
+    repository = make_repository(folder / "local.git", files | {"120000:link": b"README.md"})
     yield Side(
         LocalPlace(repository.folder),
         lambda branch, files: repository.commit({path: files[path] for path in files}, branch),

@@ -154,7 +154,8 @@ class RepositoryCalls:
         return Refused(f"The token is good, but lacks {needs}.{said(problem)}", needs=needs)
 
     def _absence(self, answer: Answer, problem: Problem, what: str) -> PlaceError:
-        if not problem.name and answer.media_type != "application/json":
+        is_bitbucket = answer.media_type == "application/json" or "x-ausername" in answer.headers
+        if not problem.name and not is_bitbucket:
             return Unanswered(no_api(self.client.host))
         if problem.name in _NO_REPOSITORY:
             return Missing(f"There is no repository {self.name}, or the token's account may not see it.")

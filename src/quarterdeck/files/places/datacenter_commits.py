@@ -176,7 +176,8 @@ def _check_possible(changes: Sequence[FileChange]) -> None:
 def _signed(message: str, author: Author) -> str:
     """Return the message with the person as a trailer: the commit's own author is the token's account."""
     name, email = (clean(each, 200).translate(_NO_BRACKETS) for each in (author.name, author.email))
-    return f"{message.rstrip()}\n\nChanged-by: {name} <{email}>"
+    text = message.replace("\r\n", "\n").rstrip()
+    return f"{text}\n\nChanged-by: {name} <{email}>"
 
 
 def _partly(change: FileChange, committed: Sequence[str], tip: str, reason: PlaceError) -> PartlyCommitted:
