@@ -1,8 +1,9 @@
-"""A bare repository with real git objects, for servers that stand in for Bitbucket."""
+"""A repository of real git objects in memory, for servers that stand in for Bitbucket."""
 
 import subprocess
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from dulwich.index import commit_tree
 from dulwich.object_store import iter_tree_contents
 from dulwich.objects import S_ISGITLINK, Blob, Commit, ObjectID
 from dulwich.refs import Ref
-from dulwich.repo import Repo
+from dulwich.repo import MemoryRepo, Repo
 
 FILE, EXECUTABLE, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
 
@@ -28,11 +29,13 @@ class GitRepository:
 
     def __init__(self, folder: Path, *, branch: str = "main") -> None:
         self.folder = folder
-        self.repo = Repo.init_bare(str(folder), mkdir=True)
+        """Where ``git`` works on a copy of it."""
+        self.repo = MemoryRepo.init_bare([], {})
         self.repo.refs.set_symbolic_ref(Ref(b"HEAD"), Ref(f"refs/heads/{branch}".encode()))
         self.default = branch
         self.seconds = 1_700_000_000
         self._trees: dict[str, dict[str, Leaf]] = {}
+        self._blobs: dict[bytes, str] = {}
         self._lock = threading.RLock()
 
     def refs(self, kind: str) -> dict[str, str]:
@@ -108,13 +111,27 @@ class GitRepository:
             return id_
 
     def git(self, *words: str) -> subprocess.CompletedProcess[bytes]:
-        """Run the git program in the repository; its exit status is the caller's to judge."""
+        """Run the git program on a copy of the repository; its exit status is the caller's to judge."""
+        self._write_out()
         return subprocess.run(["git", "-C", str(self.folder), *words], capture_output=True, check=False)
 
+    def _write_out(self) -> None:
+        is_there = self.folder.exists()
+        copy = Repo(str(self.folder)) if is_there else Repo.init_bare(str(self.folder), mkdir=True)
+        with closing(copy):
+            store = self.repo.object_store
+            copy.object_store.add_objects(
+                [(store[each], None) for each in store if each not in copy.object_store]
+            )
+            for name, id_ in self.repo.refs.as_dict().items():
+                copy.refs[name] = id_
+
     def _blob(self, content: bytes) -> str:
-        blob = Blob.from_string(content)
-        self.repo.object_store.add_object(blob)
-        return blob.id.decode()
+        if content not in self._blobs:
+            blob = Blob.from_string(content)
+            self.repo.object_store.add_object(blob)
+            self._blobs[content] = blob.id.decode()
+        return self._blobs[content]
 
     def _commit(self, paths: Mapping[str, Leaf], parents: list[str], message: str, author: str) -> str:
         blobs = [

@@ -1,4 +1,4 @@
-"""What "Test" tries at a Bitbucket Data Center: one thing after the other, until the first that is not right."""
+"""What "Test" tries at a Bitbucket Data Center: one thing after the other, until one is not right."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -102,14 +102,14 @@ class _Trial:
         account = self._account()
         if account is None:
             raise Refused(
-                f"The account {self._person or 'of the token'} is no person's: it is a project's or a repository's "
-                "token, which can create branches but can't commit. Store a personal token of an account with "
-                "an e-mail address and write permission.",
+                f"The account {self._person or 'of the token'} is no person's: it is a project's or a "
+                "repository's token, which can create branches but can't commit. Store a personal token of "
+                "an account with an e-mail address and write permission.",
                 needs="a personal token",
             )
         if not account.get("emailAddress") and account:
             raise Refused(
-                f"The account {self._person} has no e-mail address, and Bitbucket makes no commit without one.",
+                f"The account {self._person} has no e-mail address, and Bitbucket commits for none without.",
                 needs="an e-mail address",
             )
         if may_write is None or not account:
@@ -117,7 +117,7 @@ class _Trial:
         return f"{self._person} may commit. Branches may have rules of their own."
 
     def _may_write(self) -> bool | None:
-        """Say whether the repository is among those that the token may write to; None when it can't be told."""
+        """Say whether the repository is among those that the token may write to; None when unknown."""
         name = self._repository.get("name")
         query = [("permission", "REPO_WRITE"), *([("name", name)] if isinstance(name, str) and name else [])]
         values = self._listed("repos", query)

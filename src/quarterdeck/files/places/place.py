@@ -6,7 +6,7 @@ PlaceError, each with a message that says what to do next
 ├── Stale         the branch has moved, or the file was changed, since the base that was given
 ├── Unchanged     nothing differs from the base
 ├── Exists        there is a branch, a file or a pull request of that name already
-├── PartlyCommitted  some files of a change are committed and the rest is not; only where a commit has one file
+├── PartlyCommitted  some files are committed, the rest is not; only where a commit has one file
 ├── Throttled     the place wants to be left alone for a while; carries the seconds
 ├── Unanswered    no answer, a broken one, or an error of the place's own (Bitbucket's 5xx)
 └── Unsupported   this kind of place has no such thing
@@ -279,6 +279,15 @@ class Place(Protocol):
         must hold the same files (Data Center: per file); else Stale. Raises Unchanged and Exists. Where a
         commit has one file only (Data Center) several are several commits in the order given: all are
         checked before the first, and a failure after it is PartlyCommitted.
+        """
+
+    def merge(
+        self, branch: str, target: str, *, tip: str, target_tip: str, author: Author, message: str
+    ) -> str:
+        """Bring a branch into another and return the new tip: forward, or by a merge commit.
+
+        Raises Stale when one of them is not where it was seen any more, and, with ``paths``, when both have
+        changed a file; Unchanged when there is nothing to merge; Unsupported where pull requests do it.
         """
 
     def open_proposal(self, draft: ProposalDraft) -> Proposal:
