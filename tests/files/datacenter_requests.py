@@ -40,6 +40,16 @@ class Asked:
         return f"{self.method} {self.path}" + (f"?{self.raw_query}" if self.raw_query else "")
 
 
+@dataclass
+class Result:
+    """An answer before it is sent; ``value`` None is no body."""
+
+    value: Any = None
+    status: int = 200
+    raw: bytes | None = None
+    kind: str = "application/json;charset=UTF-8"
+
+
 class Misused(Exception):
     """A request that the real server may understand otherwise than it is meant."""
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from quarterdeck.core.actors import Role
 from quarterdeck.core.clock import SystemClock
 from quarterdeck.core.errors import TooLarge
 from quarterdeck.core.loop import Loop
-from quarterdeck.files.places.datacenter import DataCenterPlace, open_data_center, server_address
+from quarterdeck.files.models import PlaceKind, PlaceRecord
+from quarterdeck.files.places.datacenter import DataCenterPlace, data_center_place, server_address
 from quarterdeck.files.places.faults import Timing
-from quarterdeck.files.places.http import Endpoint
+from quarterdeck.files.places.http import Client, Endpoint
 from quarterdeck.files.places.place import (
     Action,
     Author,
@@ -82,10 +84,8 @@ def opened(server: DataCenter, loop: Loop) -> Iterator[Open]:
     def open_(
         token: str = "oskars-token", *, url: str = "", project: str = "OPS", **more: str
     ) -> DataCenterPlace:
-        endpoint = Endpoint(url or server.url, token=token, **more)
-        places.append(
-            open_data_center(endpoint, project, "config", loop=loop, clock=SystemClock(), timing=QUICK)
-        )
+        client = Client(Endpoint(url or server.url, token=token, **more), loop, SystemClock(), timing=QUICK)
+        places.append(DataCenterPlace(client, project=project, repository="config"))
         return places[-1]
 
     yield open_
@@ -112,6 +112,8 @@ def begin(place: DataCenterPlace, name: str = "quarterdeck/ada/app-1") -> tuple[
 def test_place_has_all_that_a_place_has(place: DataCenterPlace) -> None:
     as_place: Place = place
     assert as_place.budget() is None
+    with pytest.raises(Unsupported, match="pull request"):
+        as_place.merge("x", "main", tip="", target_tip="", author=ADA, message="m")
 
 
 def test_all_files_are_listed_in_one_call_with_their_names_as_they_are(
@@ -162,6 +164,15 @@ def test_a_file_over_the_limit_is_not_read(place: DataCenterPlace) -> None:
         place.read(place.tip("main"), "conf/binary.bin", most_bytes=255)
 
 
+def test_a_page_in_html_from_bitbucket_itself_is_no_wrong_address(
+    server: DataCenter, place: DataCenterPlace
+) -> None:
+    page = {"Content-Type": "text/html", "X-AUSERNAME": "oskar"}
+    server.breaks("raw", status=404, body=b"<html>", headers=page)
+    with pytest.raises(Missing, match="nowhere"):
+        place.read(place.tip("main"), "nowhere", most_bytes=1000)
+
+
 def test_a_sign_in_page_is_not_taken_for_a_file(server: DataCenter, place: DataCenterPlace) -> None:
     tip = place.tip("main")
     server.signs_in_by_page = True
@@ -190,14 +201,34 @@ def test_a_folder_and_nothing_are_missing(place: DataCenterPlace, path: str) -> 
         place.stat(place.tip("main"), path)
 
 
-def test_a_ref_is_a_branch_a_tag_or_a_full_hash(server: DataCenter, place: DataCenterPlace) -> None:
+def test_a_ref_is_a_full_hash_a_branch_or_a_tag(server: DataCenter, place: DataCenterPlace) -> None:
     first = place.tip("main")
     server.git.point("v1", first, kind="tags")
     second = server.git.commit("main", {"README.md": b"2"})
     server.git.point("main", first, kind="tags")
+    server.git.point(first, second)
     assert place.resolve("main") == second
     assert place.resolve("v1") == first
     assert place.resolve(first) == first
+
+
+def test_branches_with_hostile_names_are_left_out(server: DataCenter, place: DataCenterPlace) -> None:
+    for name in ("-x", "a\u202eb", "HEAD"):
+        server.git.point(name, place.tip("main"))
+    assert [ref.name for ref in place.refs()] == ["main"]
+
+
+def test_a_registered_place_is_opened_with_all_that_is_stored_of_it(server: DataCenter, loop: Loop) -> None:
+    now = SystemClock().now()
+    server.git.point("stable", server.git.tip("main"))
+    record = PlaceRecord(
+        "01", "config", PlaceKind.DATACENTER, f"{server.url}/rest/api/1.0", "OPS", "config", "stable", (),
+        "oskar", True, "", Role.VIEWER, Role.OPERATOR, False, now, now,
+    )  # fmt: skip
+    place = data_center_place(record, "oskars-token", loop=loop, clock=SystemClock())
+    assert place.default_branch() == "stable"
+    assert all(check.is_ok for check in place.check(for_writing=True))
+    place.close()
 
 
 @pytest.mark.parametrize("ref", ["nowhere", "f" * 40, "deadbee", "main~1"])
@@ -245,11 +276,11 @@ def test_the_person_is_named_in_the_message_since_the_author_is_the_account(
 ) -> None:
     branch, base = begin(place)
     eve = Author("Eve\r\nX: <y>", "eve@example.org>\n")
-    tip = place.commit(branch, base, [written("README.md", b"2")], "Say more\n", eve)
+    tip = place.commit(branch, base, [written("README.md", b"2")], "Say\r\nmore\r\n", eve)
     found = place.last_change(tip, "README.md")
     assert found is not None
     assert found.author == "Oskar"
-    assert found.message == "Say more\n\nChanged-by: Eve X: (y) <eve@example.org)>"
+    assert found.message == "Say\nmore\n\nChanged-by: Eve X: (y) <eve@example.org)>"
 
 
 def test_one_file_is_committed_with_one_call_that_says_where_it_was_read(
@@ -293,10 +324,12 @@ def test_a_new_file_is_new(server: DataCenter, place: DataCenterPlace) -> None:
         place.commit(branch, tip, [written("README.md", b"1", is_new=True)], "m", ADA)
 
 
-def test_a_file_that_is_not_said_to_be_new_may_be(server: DataCenter, place: DataCenterPlace) -> None:
+def test_a_file_that_is_to_be_changed_has_to_be_there(place: DataCenterPlace) -> None:
     branch, base = begin(place)
-    tip = place.commit(branch, base, [written("other.txt", b"1")], "m", ADA)
-    assert server.git.content(tip, "other.txt") == b"1"
+    for changes in ([], [written("README.md", b"2")]):
+        with pytest.raises(Missing, match="other"):
+            place.commit(branch, base, [*changes, written("other.txt", b"1")], "m", ADA)
+    assert place.tip(branch) == base
 
 
 def test_the_same_contents_are_no_commit(place: DataCenterPlace) -> None:
@@ -426,6 +459,17 @@ def test_a_branch_is_removed_only_at_the_tip_that_is_meant(
     place.delete_branch(branch, tip=tip)
     assert server.git.tip(branch) is None
     place.delete_branch(branch)
+
+
+def test_what_was_done_without_an_answer_is_found_done(server: DataCenter, place: DataCenterPlace) -> None:
+    for fits in ("POST .*branches", "DELETE", "POST .*pull-requests"):
+        server.breaks(fits, kind="lost")
+    branch, base = begin(place)
+    place.create_branch("other", base)
+    place.delete_branch("other")
+    assert set(server.git.refs("heads")) == {"main", branch}
+    place.commit(branch, base, [written("README.md", b"2")], "m", ADA)
+    assert place.open_proposal(propose(place, branch)).id == "1"
 
 
 def test_the_default_branch_is_not_removed(place: DataCenterPlace) -> None:
@@ -597,7 +641,7 @@ CALLS: dict[str, Callable[[DataCenterPlace], object]] = {
     "browse": lambda place: place.stat("f" * 40, "README.md"),
     "raw": lambda place: place.read("f" * 40, "README.md", most_bytes=10_000),
     "POST .*branches": lambda place: place.create_branch("x", "f" * 40),
-    "DELETE .*branches": lambda place: place.delete_branch("x"),
+    "DELETE .*branches": lambda place: place.delete_branch("main"),
     "PUT": lambda place: place.commit("x", "f" * 40, [written("README.md", b"2")], "m", ADA),
     "POST .*pull-requests": lambda place: place.open_proposal(propose(place, "x")),
     "pull-requests/1": lambda place: place.proposal("1"),
