@@ -97,6 +97,7 @@ class CloudServer(Loopback):
         """Errors name a key for programs."""
         self._listings: dict[tuple[str, str, int], list[Json]] = {}
         self._pages: dict[str, list[Any]] = {}
+        self._blobs: dict[str, tuple[int, bool]] = {}
         self._lock = threading.RLock()
         super().__init__()
 
@@ -211,13 +212,12 @@ class CloudServer(Loopback):
 
     def file(self, commit: str, path: str) -> Json:
         leaf = self.git.files(commit)[path]
-        content = self.git.content(commit, path)
+        size, is_binary = self._blob(commit, path, leaf.id)
         marks = {LINK: ["link"], EXECUTABLE: ["executable"], SUBMODULE: ["subrepository"]}.get(leaf.mode, [])
-        if content is not None and b"\0" in content:
+        if is_binary:
             marks = [*marks, "binary"]
         if path in self.lfs:
             marks = [*marks, "lfs"]
-        size = 40 if content is None else len(content)
         return {
             "type": "commit_file",
             "path": path,
@@ -225,6 +225,13 @@ class CloudServer(Loopback):
             "attributes": marks,
             "commit": {"hash": commit},
         }
+
+    def _blob(self, commit: str, path: str, id_: str) -> tuple[int, bool]:
+        """Return size and whether it is binary; of a submodule the length of its hash."""
+        if id_ not in self._blobs:
+            content = self.git.content(commit, path)
+            self._blobs[id_] = (40, False) if content is None else (len(content), b"\0" in content)
+        return self._blobs[id_]
 
     def commit_json(self, commit: str) -> Json:
         found = self.git.commit_object(commit)

@@ -100,6 +100,14 @@ def test_what_is_sent_asks_for_nothing_packed_and_names_us(server: Scripted, loo
     assert headers["user-agent"] == "Quarterdeck"
 
 
+def test_no_cookie_is_kept(server: Scripted, loop: Loop) -> None:
+    server.plan("/2.0/a", 200, b"{}", headers={"Set-Cookie": "session=theirs; Path=/"})
+    client = client_of(server, loop)
+    get(client, "a")
+    get(client, "b")
+    assert "cookie" not in server.asked[1].headers
+
+
 def test_a_name_and_a_token_go_as_basic_and_a_token_alone_as_bearer(server: Scripted, loop: Loop) -> None:
     get(client_of(server, loop), "a")
     get(client_of(server, loop, username=""), "a")
@@ -123,7 +131,7 @@ def test_segments_that_climb_are_not_asked_for(
     assert server.asked == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=12).filter(lambda part: part not in (".", "..")), min_size=1))
 def test_any_segment_stays_one(segments: list[str]) -> None:
     segments = [part.replace("\0", "").encode(errors="replace").decode() or "x" for part in segments]
@@ -527,8 +535,8 @@ def test_the_marks_of_an_error_go_to_the_log_only(
 def test_the_token_is_never_shown(
     server: Scripted, loop: Loop, caplog: pytest.LogCaptureFixture, how: dict[str, Any], username: str
 ) -> None:
-    client = client_of(server, loop, username=username, timing=replace(QUICK, read=0.1))
-    get(client, "first")
+    get(client_of(server, loop, username=username), "first")
+    client = client_of(server, loop, username=username, timing=replace(QUICK, read=0.2))
     credential = server.asked[0].headers["authorization"]
     echoed = {"error": {"message": f"{'y' * 280} bad credential {TOKEN}, {credential}", "id": credential}}
     headers = {"Location": f"https://evil.example.net/?t={TOKEN}"} if how.get("status") == 302 else {}
