@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck.core.clock import Clock
 from quarterdeck.files.places.place import CommitInfo
-from quarterdeck.files.places.tree_edits import node_at
+from quarterdeck.files.places.tree_edits import node_in
 
 if TYPE_CHECKING:
     from dulwich.objects import Commit
@@ -24,15 +24,18 @@ def last_change(store: "Store", start: bytes, path: bytes, clock: Clock) -> Comm
     """
     until = clock.monotonic() + MOST_SECONDS
     commit = store.commit(start)
-    here = node_at(store, commit.tree, path)
+    here = _way(store, commit.tree, path, [])
     for _ in range(MOST_COMMITS):
         parents = store.parents(commit)
         if parents is None or clock.monotonic() > until:
             return None
-        same = _same_parent(store, parents, commit.tree, path, here)
-        if same is None:
-            return describe(commit) if here is not None or parents else None
-        commit = same
+        for parent in map(store.commit, parents):
+            way = _way(store, parent.tree, path, here)
+            if way[-1] == here[-1]:
+                commit, here = parent, way
+                break
+        else:
+            return describe(commit) if here[-1] is not None or parents else None
     return None
 
 
@@ -55,14 +58,21 @@ def moment(commit: "Commit") -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
-def _same_parent(
-    store: "Store", parents: list[bytes], tree: bytes, path: bytes, here: "Node | None"
-) -> "Commit | None":
-    for parent in parents:
-        commit = store.commit(parent)
-        if commit.tree == tree or node_at(store, commit.tree, path) == here:
-            return commit
-    return None
+def _way(
+    store: "Store", tree: bytes, path: bytes, known: "list[bytes | Node | None]"
+) -> "list[bytes | Node | None]":
+    """Return the tree and what each part of a path is, the last for the whole path.
+
+    Where it meets the known way, of another commit, it goes on along that without reading.
+    """
+    way: list[bytes | Node | None] = [tree]
+    for name in path.split(b"/"):
+        if known and way[-1] == known[len(way) - 1]:
+            return way + known[len(way) :]
+        above = way[-1]
+        folder = above if isinstance(above, bytes) else above.id if above and above.is_folder else None
+        way.append(node_in(store, folder, name) if folder else None)
+    return way
 
 
 def _text(raw: bytes, commit: "Commit") -> str:

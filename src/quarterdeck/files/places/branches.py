@@ -24,7 +24,7 @@ def names(store: "Store", kind: bytes, text: str) -> Iterator[tuple[str, bytes]]
     """Yield branches or tags whose name holds the text, with what they point to; none with a hostile name."""
     wanted = text.casefold()
     for raw in store.ref_names(kind):
-        name = raw.decode("utf-8", "replace")
+        name = raw.decode("utf-8", "surrogateescape")
         if wanted in name.casefold() and _is_good(name) and (target := store.ref(kind + raw)):
             yield name, target
 

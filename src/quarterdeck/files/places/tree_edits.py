@@ -18,11 +18,16 @@ def node_at(store: "Store", root: bytes, path: bytes) -> "Node | None":
     """Return what a path is; None when there is nothing."""
     *folders, last = path.split(b"/")
     for name in folders:
-        node = _node_in(store, root, name)
+        node = node_in(store, root, name)
         if node is None or not node.is_folder:
             return None
         root = node.id
-    return _node_in(store, root, last)
+    return node_in(store, root, last)
+
+
+def node_in(store: "Store", folder: bytes, name: bytes) -> "Node | None":
+    """Return what a name is in one folder."""
+    return next((node for each, node in store.folder(folder) if each == name), None)
 
 
 def entries(store: "Store", root: bytes) -> list[Entry]:
@@ -98,6 +103,12 @@ class TreeEdit:
             del self._folders[below]
         folder[name] = node
 
+    def node_at(self, path: bytes) -> "Node | None":
+        """Return what a path is by now; a folder also when it was emptied."""
+        parent, _, name = path.rpartition(b"/")
+        folder = self._folder(parent, make=False)
+        return folder.get(name) if folder is not None else None
+
     def remove(self, path: bytes) -> None:
         """Take a file away, when it is there; folders that get empty go when the tree is written."""
         parent, _, name = path.rpartition(b"/")
@@ -157,10 +168,6 @@ class TreeEdit:
                     return True
                 waiting.append(below)
         return False
-
-
-def _node_in(store: "Store", folder: bytes, name: bytes) -> "Node | None":
-    return next((node for each, node in store.folder(folder) if each == name), None)
 
 
 def _kind_of(node: "Node") -> EntryKind:
