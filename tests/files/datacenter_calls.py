@@ -12,11 +12,11 @@ from dulwich.refs import Ref, check_ref_format
 
 from tests.files.datacenter_requests import (
     REPOSITORY,
-    Asked,
     Caller,
     Denied,
+    Found,
+    Given,
     Misused,
-    Result,
     read_form,
     read_json,
 )
@@ -25,63 +25,63 @@ from tests.files.git_repository import LINK, SUBMODULE
 if TYPE_CHECKING:
     from tests.files.datacenter_server import DataCenter
 
-Answering = Callable[["DataCenter", Asked, Mapping[str, str]], Result]
+Answering = Callable[["DataCenter", Given, Mapping[str, str]], Found]
 
 
-def properties(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    return Result({"version": "9.4.0", "buildNumber": "9004000", "displayName": "Bitbucket"})
+def properties(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    return Found({"version": "9.4.0", "buildNumber": "9004000", "displayName": "Bitbucket"})
 
 
-def repository(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    return Result(_repository(server))
+def repository(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
+    return Found(_repository(server))
 
 
-def repositories(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    caller = asked.caller
+def repositories(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    caller = given.caller
     assert caller is not None
-    may = caller.can_write if asked.query.get("permission") == "REPO_WRITE" else caller.can_read
-    is_asked = _repository(server)["name"].lower().startswith(asked.query.get("name", "").lower())
+    may = caller.can_write if given.query.get("permission") == "REPO_WRITE" else caller.can_read
+    is_asked = _repository(server)["name"].lower().startswith(given.query.get("name", "").lower())
     others = [_repository(server) | {"slug": f"{server.slug}-{number}", "id": number} for number in (8, 9)]
-    return server.page(asked, [*others, *([_repository(server)] if may and is_asked else [])])
+    return server.page(given, [*others, *([_repository(server)] if may and is_asked else [])])
 
 
-def people(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    text = asked.query.get("filter", "").lower()
+def people(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    text = given.query.get("filter", "").lower()
     known = [
         each for each in server.callers.values() if each.is_person and text in f"{each.name} {each.mail}"
     ]
     other = Caller(f"{text}-too", f"{text}-too@example.org")
-    return server.page(asked, [_person(each) for each in [other, *known]])
+    return server.page(given, [_person(each) for each in [other, *known]])
 
 
-def default_branch(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
+def default_branch(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
     if not server.git.refs("heads"):
-        return Result(status=204)
+        return Found(status=204)
     name = server.git.default
-    return Result({"id": f"refs/heads/{name}", "displayId": name, "type": "BRANCH"})
+    return Found({"id": f"refs/heads/{name}", "displayId": name, "type": "BRANCH"})
 
 
-def branches(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    return server.page(asked, [_branch(server, name, tip) for name, tip in _filtered(server, asked, "heads")])
+def branches(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
+    return server.page(given, [_branch(server, name, tip) for name, tip in _filtered(server, given, "heads")])
 
 
-def tags(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
+def tags(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
     return server.page(
-        asked,
+        given,
         [
             {"id": f"refs/tags/{name}", "displayId": name, "type": "TAG", "latestCommit": tip, "hash": None}
-            for name, tip in _filtered(server, asked, "tags")
+            for name, tip in _filtered(server, given, "tags")
         ],
     )
 
 
-def branch_create(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    body = read_json(asked, {"name": str, "startPoint": str}, {"message": str})
-    server.writes(asked, body["name"])
+def branch_create(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    body = read_json(given, {"name": str, "startPoint": str}, {"message": str})
+    server.writes(given, body["name"])
     name, start = body["name"], server.commit_of(body["startPoint"])
     if not check_ref_format(Ref(f"refs/heads/{name}".encode())) or name.startswith("refs/"):
         raise Denied(400, f"'{name}' is not a valid branch name.", "repository.InvalidRefNameException")
@@ -92,15 +92,15 @@ def branch_create(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) 
     if any(_is_below(name, other) or _is_below(other, name) for other in server.git.refs("heads")):
         raise Denied(409, f"'{name}' clashes with a branch that is there.", "scm.CommandFailedException")
     server.git.point(name, start)
-    return Result(_branch(server, name, start))
+    return Found(_branch(server, name, start))
 
 
-def branch_delete(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    body = read_json(asked, {"name": str, "dryRun": bool}, {"endPoint": str})
+def branch_delete(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    body = read_json(given, {"name": str, "dryRun": bool}, {"endPoint": str})
     name = body["name"].removeprefix("refs/heads/")
     if name == body["name"]:
         raise Misused("a branch by its short name could be a tag")
-    server.writes(asked, name)
+    server.writes(given, name)
     tip = server.git.tip(name)
     if tip is None:
         raise Denied(400, f"Branch '{name}' does not exist.", "repository.NoSuchBranchException")
@@ -110,44 +110,44 @@ def branch_delete(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) 
         raise Denied(400, "The branch points to another commit.", "repository.RefOutOfDateException")
     if not body["dryRun"]:
         server.git.point(name, None)
-    return Result(status=204)
+    return Found(status=204)
 
 
-def files(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    found = server.git.files(server.commit_of(asked.query.get("at", server.git.default)))
-    return server.page(asked, [*sorted(found), *server.extra_paths], server.file_cap)
+def files(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
+    found = server.git.files(server.commit_of(given.query.get("at", server.git.default)))
+    return server.page(given, [*sorted(found), *server.extra_paths], server.file_cap)
 
 
-def raw(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    content = server.git.content(server.commit_of(asked.query["at"]), parts["path"])
+def raw(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
+    content = server.git.content(server.commit_of(given.query["at"]), parts["path"])
     if content is None:
-        raise _no_path(parts["path"], asked.query["at"])
-    return Result(raw=content, kind="text/plain;charset=UTF-8")
+        raise _no_path(parts["path"], given.query["at"])
+    return Found(raw=content, kind="text/plain;charset=UTF-8")
 
 
-def browse(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    commit, path = server.commit_of(asked.query["at"]), parts["path"]
+def browse(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
+    commit, path = server.commit_of(given.query["at"]), parts["path"]
     found = server.git.files(commit)
     if path not in found and not any(_is_below(each, path) for each in found):
-        raise _no_path(path, asked.query["at"])
-    if asked.query.get("type") == "true":
+        raise _no_path(path, given.query["at"])
+    if given.query.get("type") == "true":
         mode = found[path].mode if path in found else None
-        return Result({"type": "DIRECTORY" if mode is None else "SUBMODULE" if mode == SUBMODULE else "FILE"})
+        return Found({"type": "DIRECTORY" if mode is None else "SUBMODULE" if mode == SUBMODULE else "FILE"})
     content = server.git.content(commit, path)
-    if asked.query.get("size") == "true" and content is not None:
-        return Result({"size": len(content)})
+    if given.query.get("size") == "true" and content is not None:
+        return Found({"size": len(content)})
     raise Misused("browse gives lines, which nobody may build a file from; for a folder it has no size")
 
 
-def edit(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    if asked.headers.get("x-atlassian-token") != "no-check":
+def edit(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    if given.asked.headers.get("x-atlassian-token") != "no-check":
         raise Denied(403, "XSRF check failed", "xsrf.XsrfCheckFailedException")
-    form = read_form(asked, {"content", "branch"}, {"message", "sourceCommitId", "sourceBranch"})
+    form = read_form(given, {"content", "branch"}, {"message", "sourceCommitId", "sourceBranch"})
     branch, path, base = form["branch"].decode(), parts["path"], form.get("sourceCommitId", b"").decode()
-    caller = server.writes(asked, branch)
+    caller = server.writes(given, branch)
     if not caller.is_person or not caller.mail:
         raise Denied(403, "A commit needs an author with an e-mail address.", "AuthorisationException")
     if server.vetoes:
@@ -160,45 +160,45 @@ def edit(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result
     _check_edit(server, path, tip, base=base, there=there, content=form["content"])
     message = form.get("message", b"").decode() or f"{path} edited online with Bitbucket"
     author = f"{caller.name.title()} <{caller.mail}>"
-    return Result(
+    return Found(
         server.commit_json(server.git.commit(branch, {path: form["content"]}, message, author=author))
     )
 
 
-def commits(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    until = server.commit_of(asked.query.get("until", server.git.default))
-    path = asked.query.get("path")
+def commits(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
+    until = server.commit_of(given.query.get("until", server.git.default))
+    path = given.query.get("path")
     walker = server.git.repo.get_walker([ObjectID(until.encode())], paths=[path.encode()] if path else None)
-    return server.page(asked, [server.commit_json(each.commit.id.decode()) for each in walker])
+    return server.page(given, [server.commit_json(each.commit.id.decode()) for each in walker])
 
 
-def commit(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
+def commit(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
     id_ = parts["commit"]
     if not re.fullmatch("[0-9a-f]{7,40}", id_):
-        raise Denied(400, "A commit is asked for by its hash.", "ArgumentValidationException")
-    return Result(server.commit_json(server.commit_of(id_)))
+        raise Denied(400, "A commit is given for by its hash.", "ArgumentValidationException")
+    return Found(server.commit_json(server.commit_of(id_)))
 
 
-def archive(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    commit_id = server.commit_of(asked.query["at"])
-    path = asked.query["path"]
+def archive(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
+    commit_id = server.commit_of(given.query["at"])
+    path = given.query["path"]
     leaf, content = server.git.files(commit_id).get(path), server.git.content(commit_id, path)
     if leaf is None or content is None:
-        raise _no_path(path, asked.query["at"])
-    return Result(raw=_tar(path, leaf.mode, content), kind="application/x-tar")
+        raise _no_path(path, given.query["at"])
+    return Found(raw=_tar(path, leaf.mode, content), kind="application/x-tar")
 
 
-def pull_create(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
+def pull_create(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
     ref = {"id": str, "repository": dict}
     body = read_json(
-        asked,
+        given,
         {"title": str, "fromRef": ref, "toRef": ref},
         {"description": str, "reviewers": list, "draft": bool},
     )
-    server.reads(asked)
+    server.reads(given)
     source, target = _pull_branch(server, body["fromRef"]), _pull_branch(server, body["toRef"])
     _check_pull(server, source, target, body.get("reviewers", []))
     id_ = len(server.pulls) + 1
@@ -217,31 +217,31 @@ def pull_create(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) ->
             "links": {"self": [{"href": f"{server.url}/projects/{server.project}/pull-requests/{id_}"}]},
         }
     )  # fmt: skip
-    return Result(server.pulls[-1], status=201)
+    return Found(server.pulls[-1], status=201)
 
 
-def pulls(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    side = "fromRef" if asked.query.get("direction", "INCOMING") == "OUTGOING" else "toRef"
-    state, at = asked.query.get("state", "OPEN"), asked.query.get("at")
+def pulls(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
+    side = "fromRef" if given.query.get("direction", "INCOMING") == "OUTGOING" else "toRef"
+    state, at = given.query.get("state", "OPEN"), given.query.get("at")
     found = [each for each in server.pulls if state in ("ALL", each["state"])]
-    return server.page(asked, [each for each in found if at in (None, each[side]["id"])])
+    return server.page(given, [each for each in found if at in (None, each[side]["id"])])
 
 
-def pull(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    return Result(_pull(server, parts["id"]))
+def pull(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
+    return Found(_pull(server, parts["id"]))
 
 
-def pull_merge(server: "DataCenter", asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
+def pull_merge(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
+    server.reads(given)
     if _pull(server, parts["id"])["state"] != "OPEN":
         raise Denied(409, "The pull request is not open.", "pull.IllegalPullRequestStateException")
     if server.conflict == "broken":
         raise Denied(500, "The merge could not be computed.", "scm.CommandFailedException")
     outcome = {True: "CONFLICTED", False: "CLEAN", None: "UNKNOWN"}[server.conflict]
     veto = {"summaryMessage": "Not enough approvals", "detailedMessage": "2 are needed"}
-    return Result(
+    return Found(
         {"canMerge": False, "conflicted": server.conflict is True, "outcome": outcome, "vetoes": [veto]}
     )
 
@@ -365,18 +365,18 @@ def _pull(server: "DataCenter", id_: str) -> dict[str, Any]:
     raise Denied(404, f"Pull request {id_} does not exist.", "pull.NoSuchPullRequestException")
 
 
-def _filtered(server: "DataCenter", asked: Asked, kind: str) -> Iterator[tuple[str, str]]:
-    found, text = server.git.refs(kind), asked.query.get("filterText", "").lower()
-    if "boostMatches" in asked.query and not text:
+def _filtered(server: "DataCenter", given: Given, kind: str) -> Iterator[tuple[str, str]]:
+    found, text = server.git.refs(kind), given.query.get("filterText", "").lower()
+    if "boostMatches" in given.query and not text:
         raise Misused("boostMatches without filterText")
 
     def age(item: tuple[str, str]) -> tuple[int, str]:
         made = server.git.commit_object(item[1])
         return (-made.commit_time if made else 0), item[0]
 
-    by_age = asked.query.get("orderBy") == "MODIFICATION"
+    by_age = given.query.get("orderBy") == "MODIFICATION"
     rows = sorted((each for each in found.items() if text in each[0].lower()), key=age if by_age else None)
-    if asked.query.get("boostMatches") == "true":
+    if given.query.get("boostMatches") == "true":
         rows.sort(key=lambda item: (item[0].lower() != text, not item[0].lower().startswith(text)))
     yield from rows
 

@@ -647,6 +647,12 @@ def test_a_message_is_kept_as_it_is(server: CloudServer, place: CloudPlace) -> N
     assert log.strip() == message.strip()
 
 
+def test_only_a_pull_request_merges(server: CloudServer, place: CloudPlace) -> None:
+    tip = begun(place)
+    with pytest.raises(Unsupported, match="pull request"):
+        place.merge(BRANCH, "main", tip=tip, target_tip=tip, author=OSKAR, message="Merge")
+
+
 def test_a_pull_request_carries_what_was_written(server: CloudServer, place: CloudPlace) -> None:
     base = begun(place)
     place.commit(BRANCH, base, written({"app.yml": b"port: 2\n"}), "Port", OSKAR)

@@ -20,9 +20,12 @@ from quarterdeck.files.places.place import (
     FileChange,
     Missing,
     Place,
+    PlaceError,
     Stale,
     Unchanged,
 )
+from tests.files.cloud_factories import QUICK, place_at, running_loop
+from tests.files.cloud_server import CloudServer
 from tests.files.datacenter_server import data_center
 from tests.files.git_repository import LINK
 from tests.files.repositories import make_repository
@@ -66,6 +69,8 @@ class Side:
     place: Place
     push: Callable[[str, Mapping[str, bytes | None]], str]
     content: Callable[[str, str], bytes | None]
+    makes_branches: bool = False
+    """A commit on a branch that is not there makes it, at the commit's base."""
 
     def begin(self) -> str:
         """Make the branch at the tip of main and return that commit."""
@@ -78,7 +83,7 @@ class Side:
         return self.place.commit(BRANCH, base, [change], "Change it", ADA)
 
 
-def local(folder: Path) -> Iterator[Side]:
+def local(folder: Path, loop: Loop) -> Iterator[Side]:
     files: dict[str | bytes, bytes | None] = dict(FILES.items())
     repository = make_repository(folder / "local.git", files | {"120000:link": b"README.md"})
     yield Side(
@@ -89,18 +94,36 @@ def local(folder: Path) -> Iterator[Side]:
     repository.check()
 
 
-def at_data_center(folder: Path) -> Iterator[Side]:
+def at_cloud(folder: Path, loop: Loop) -> Iterator[Side]:
+    server = CloudServer(folder / "cloud.git")
+    server.git.commit("main", {**FILES, "link": b"README.md"}, modes={"link": LINK})
+    place = place_at(server, loop)
+    try:
+        yield Side(place, server.git.commit, server.git.content, makes_branches=True)
+    finally:
+        place.close()
+        server.close()
+    assert server.faults == []
+
+
+def at_data_center(folder: Path, loop: Loop) -> Iterator[Side]:
     with data_center(folder / "center.git") as server:
         server.git.commit("main", {**FILES, "link": b"README.md"}, modes={"link": LINK})
-        client = Client(Endpoint(server.url, token="oskars-token"), Loop(), SystemClock())
-        yield Side(
-            DataCenterPlace(client, project="OPS", repository="config"), server.git.commit, server.git.content
-        )
+        client = Client(Endpoint(server.url, token="oskars-token"), loop, SystemClock(), timing=QUICK)
+        place = DataCenterPlace(client, project="OPS", repository="config")
+        yield Side(place, server.git.commit, server.git.content)
+        place.close()
 
 
-@pytest.fixture(params=[local, at_data_center], ids=lambda make: make.__name__)
-def side(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Side]:
-    yield from request.param(tmp_path)
+@pytest.fixture(scope="module")
+def loop() -> Iterator[Loop]:
+    with running_loop() as loop:
+        yield loop
+
+
+@pytest.fixture(params=[local, at_cloud, at_data_center], ids=lambda make: make.__name__)
+def side(request: pytest.FixtureRequest, tmp_path: Path, loop: Loop) -> Iterator[Side]:
+    yield from request.param(tmp_path, loop)
 
 
 def test_all_is_well_with_each(side: Side) -> None:
@@ -156,7 +179,7 @@ def test_a_branch_is_made_once_from_a_commit_that_is_there(side: Side) -> None:
     assert side.place.tip(BRANCH) == base
     with pytest.raises(Exists):
         side.place.create_branch(BRANCH, base)
-    with pytest.raises(Missing):
+    with pytest.raises(PlaceError):
         side.place.create_branch("other", "f" * 40)
 
 
@@ -236,7 +259,11 @@ def test_a_push_to_another_file_is_kept(side: Side) -> None:
     assert (side.content(tip, "README.md"), side.content(tip, "conf/app.yml")) == (b"2", b"3")
 
 
-def test_a_branch_that_is_gone_is_missing(side: Side) -> None:
+def test_a_branch_that_is_gone_is_missing_or_made_anew_from_the_base(side: Side) -> None:
     base = side.place.tip("main")
+    if side.makes_branches:
+        tip = side.commit(base, "README.md", b"2")
+        assert (side.place.tip(BRANCH), side.place.tip("main")) == (tip, base)
+        return
     with pytest.raises(Missing):
         side.commit(base, "README.md", b"2")
