@@ -29,10 +29,12 @@ _NODE: Final = (sys.executable, "-m", "quarterdeck")
 _COMMANDS: Final = {
     "alert": ("quarterdeck.metrics.alerts.commands:alert", "What is wrong with the fleet, and what was."),
     "base": ("quarterdeck.hosts.commands:base", "Remote APIs that tasks may call."),
-    "grant": ("quarterdeck.access.grant_commands:grant", "Rights on single hosts and tags."),
+    "file": ("quarterdeck.files.place_commands:file", "Files of repositories."),
+    "grant": ("quarterdeck.access.grant_commands:grant", "Rights on single hosts, tags and places."),
     "history": ("quarterdeck.history.commands:group", "Read, verify and export the history."),
     "host": ("quarterdeck.hosts.commands:host", "SSH hosts and workers."),
     "person": ("quarterdeck.access.commands:person", "People and their roles."),
+    "place": ("quarterdeck.files.place_commands:place", "Repositories whose files people change."),
     "rule": ("quarterdeck.metrics.alerts.commands:rule", "When the figures of a host ring an alert."),
     "run": ("quarterdeck.tasks.commands:run", "Run a command or a built-in task on hosts."),
     "runs": ("quarterdeck.tasks.commands:runs", "List, read and cancel runs."),

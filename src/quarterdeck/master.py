@@ -293,7 +293,12 @@ def _live_verb(parts: MasterParts) -> str:
 
 def _home(parts: MasterParts) -> Home:
     return make_home(
-        hosts=parts.hosts, runs=parts.runs, history=parts.history, toasts=parts.toasts, access=parts.access
+        hosts=parts.hosts,
+        runs=parts.runs,
+        history=parts.history,
+        toasts=parts.toasts,
+        access=parts.access,
+        files=parts.files,
     )
 
 

@@ -34,6 +34,8 @@ class Need:
     scope: str = ""
     by_grant: bool = False
     """A grant on a host does too, and tokens that are limited to tags keep it."""
+    by_place: bool = False
+    """A grant on a place of files does too."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Caller:
     role: Role | None = None
     scopes: tuple[str, ...] = ()
     granted: Level | None = None
+    place_granted: Level | None = None
     is_limited: bool = False
     """A token that is limited to hosts with certain tags."""
     bearer: str = ""
@@ -136,6 +139,33 @@ NEEDS: Final = {
         GET    /api/v1/hosts/<name>                             host
         GET    /api/v1/hosts/<name>/figures                     host
         GET    /api/v1/hosts/<name>/samples                     host
+        """,
+    Need(Way.SIGNED_IN, _VIEWER, "files:read", by_place=True): """
+        GET    /files
+        GET    /files/<name>                                    place
+        GET    /files/<name>/view                               place
+        GET    /files/<name>/raw                                place
+        GET    /api/v1/places
+        GET    /api/v1/places/<name>                            place
+        GET    /api/v1/places/<name>/refs                       place
+        GET    /api/v1/places/<name>/files                      place
+        GET    /api/v1/places/<name>/file                       place
+        GET    /api/v1/places/<name>/raw                        place
+        """,
+    _signed_in(_ADMINISTRATOR, "files:write"): """
+        GET    /files/places
+        GET    /files/places/add
+        POST   /files/places/add
+        GET    /files/places/<name>/edit                        place
+        POST   /files/places/<name>/edit                        place
+        GET    /files/places/<name>/test                        place
+        POST   /files/places/<name>/test                        place
+        GET    /files/places/<name>/remove                      place
+        POST   /files/places/<name>/remove                      place
+        POST   /api/v1/places
+        PATCH  /api/v1/places/<name>                            place
+        DELETE /api/v1/places/<name>                            place
+        POST   /api/v1/places/<name>/test                       place
         """,
     _signed_in(_VIEWER, "hosts:read"): """
         GET    /fleet/rules
@@ -287,7 +317,7 @@ HOT: Final = {"/healthz", "/readyz"}
 
 SECONDARY: Final = {
     "export": ("GET /history.csv", "GET /history.json", "GET /api/v1/history/export"),
-    "download": ("GET /runs/<run_id>/output",),
+    "download": ("GET /runs/<run_id>/output", "GET /files/<name>/raw", "GET /api/v1/places/<name>/raw"),
     "raw output, ranges and streams of it": ("GET /api/v1/runs/<run_id>/output",),
     "parts of output": (
         "GET /runs/<run_id>/lines", "GET /runs/<run_id>/find", "GET /runs/<run_id>/first-error",
@@ -398,7 +428,8 @@ def _has_role(caller: Caller, need: Need) -> bool:
     if _ROLES.index(caller.role) >= _ROLES.index(need.role):
         return True
     level = need.scope.rpartition(":")[2]
-    return bool(need.by_grant and caller.granted and _reaches(caller.granted, level))
+    on_place = need.by_place and caller.place_granted and _reaches(caller.place_granted, level)
+    return bool(on_place or (need.by_grant and caller.granted and _reaches(caller.granted, level)))
 
 
 def _has_scope(caller: Caller, need: Need) -> bool:

@@ -138,10 +138,10 @@ class Browser:
     def get(self, path: str) -> TestResponse:
         return self.client.get(path)
 
-    def post(self, path: str, **values: Any) -> TestResponse:
+    def post(self, path: str, /, **values: Any) -> TestResponse:
         return self.client.post(path, data={"csrf_token": self.token} | values)
 
-    def call(self, method: str, path: str, **body: Any) -> TestResponse:
+    def call(self, method: str, path: str, /, **body: Any) -> TestResponse:
         more: dict[str, Any] = {} if method in ("GET", "DELETE") else {"json": body}
         headers = {"X-CSRF-Token": self.token, "Accept": "application/json"}
         return self.client.open(f"/api/v1{path}", method=method, headers=headers, **more)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
 
+from tests.files.loopback import Asked
+
 REPOSITORY = r"/projects/(?P<key>[^/]+)/repos/(?P<slug>[^/]+)"
 
 
@@ -24,20 +26,22 @@ class Caller:
 
 
 @dataclass
-class Asked:
-    """A request as it came in; ``query`` and ``caller`` once they are known to be good."""
+class Given:
+    """A request; ``query`` and ``caller`` are there once they are known to be good."""
 
-    method: str
-    path: str
-    raw_query: str
-    headers: Mapping[str, str]
-    body: bytes = b""
+    asked: Asked
     query: dict[str, str] = field(default_factory=dict)
     caller: Caller | None = None
 
-    @property
-    def line(self) -> str:
-        return f"{self.method} {self.path}" + (f"?{self.raw_query}" if self.raw_query else "")
+
+@dataclass
+class Found:
+    """What is to be answered; ``value`` None is no body."""
+
+    value: Any = None
+    status: int = 200
+    raw: bytes | None = None
+    kind: str = "application/json;charset=UTF-8"
 
 
 class Misused(Exception):
@@ -67,9 +71,9 @@ def read_query(text: str, known: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def caller_of(asked: Asked, callers: Mapping[str, Caller], *, is_open: bool) -> Caller | None:
+def caller_of(given: Given, callers: Mapping[str, Caller], *, is_open: bool) -> Caller | None:
     """Return who asks; nobody only where that is allowed, and noted as a fault anywhere else."""
-    kind, _, credential = asked.headers.get("authorization", "").partition(" ")
+    kind, _, credential = given.asked.headers.get("authorization", "").partition(" ")
     if not kind:
         if is_open:
             return None
@@ -80,21 +84,21 @@ def caller_of(asked: Asked, callers: Mapping[str, Caller], *, is_open: bool) -> 
     return caller
 
 
-def read_json(asked: Asked, needed: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def read_json(given: Given, needed: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body: an object with the members needed, maybe others, each of its type, and no more."""
-    if asked.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    if given.asked.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise Misused("the body is not declared as JSON")
-    return _object(json.loads(asked.body), needed, other, "the body")
+    return _object(json.loads(given.asked.body), needed, other, "the body")
 
 
-def read_form(asked: Asked, needed: set[str], other: set[str]) -> dict[str, bytes]:
+def read_form(given: Given, needed: set[str], other: set[str]) -> dict[str, bytes]:
     """Return the fields of a multipart form, each once; only ``content`` may be a file."""
-    kind = asked.headers.get("content-type", "")
+    kind = given.asked.headers.get("content-type", "")
     found = re.fullmatch(r'multipart/form-data; boundary="?([^";]+)"?', kind)
     if not found:
         raise Misused(f"a form is multipart, not {kind!r}")
     mark = b"--" + found[1].encode()
-    first, *parts, last = (b"\r\n" + asked.body).split(b"\r\n" + mark)
+    first, *parts, last = (b"\r\n" + given.asked.body).split(b"\r\n" + mark)
     if first or last.strip(b"\r\n") != b"--":
         raise Misused("the form is not closed")
     form = dict(_field(part.removeprefix(b"\r\n")) for part in parts)

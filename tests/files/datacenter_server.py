@@ -5,65 +5,22 @@ a boolean that is not ``true`` or ``false``, a wrong media type, no credential) 
 answered with 400, so that a test that ends with ``assert server.faults == []`` proves each request.
 """
 
-import io
 import json
 import re
-import tarfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from dulwich.objects import ObjectID
-from dulwich.refs import Ref, check_ref_format
-
-from tests.files.datacenter_requests import (
-    REPOSITORY,
-    Asked,
-    Caller,
-    Denied,
-    Misused,
-    caller_of,
-    read_form,
-    read_json,
-    read_query,
-)
-from tests.files.git_repository import LINK, SUBMODULE, GitRepository
-
-Kind = Literal["answer", "hang", "cut", "huge", "lost"]
-Values = list[dict[str, Any]]
+from tests.files.datacenter_calls import ROUTES
+from tests.files.datacenter_requests import Caller, Denied, Found, Given, Misused, caller_of, read_query
+from tests.files.git_repository import GitRepository
+from tests.files.loopback import Asked, Loopback, Result
 
 
-@dataclass
-class Broken:
-    """What goes wrong at the next requests that fit; ``lost`` does what was asked and then says nothing."""
-
-    fits: str
-    """An expression for "METHOD /path?query"."""
-    kind: Kind = "answer"
-    status: int = 500
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    times: int = 1
-    after: int = 0
-    """So many that fit are let through first."""
-
-
-@dataclass
-class Result:
-    """An answer before it is sent; ``value`` None is no body."""
-
-    value: Any = None
-    status: int = 200
-    raw: bytes | None = None
-    kind: str = "application/json;charset=UTF-8"
-
-
-class DataCenter:
+class DataCenter(Loopback):
     """One repository of one project at ``url``; ``root`` is the server's own address, without the context."""
 
     def __init__(
@@ -80,10 +37,6 @@ class DataCenter:
         }
         self.reviewers = {"ada", "vera"}
         self.faults: list[str] = []
-        self.requests: list[str] = []
-        self.broken: list[Broken] = []
-        self.before: list[tuple[str, Callable[[], object]]] = []
-        """Things that happen just before a request that fits is answered: a push in between."""
         self.file_cap, self.page_cap, self.default_limit = 100_000, 1000, 25
         self.extra_paths: list[object] = []
         self.is_archived = False
@@ -93,68 +46,51 @@ class DataCenter:
         self.signs_in_by_page = False
         self.pulls: list[dict[str, Any]] = []
         self.conflict: bool | Literal["broken"] | None = False
-        self.released = threading.Event()
         self._lock = threading.RLock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
+        super().__init__()
 
     @property
     def port(self) -> int:
-        return int(self._http.server_address[1])
-
-    @property
-    def root(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return int(self.root.rpartition(":")[2])
 
     @property
     def url(self) -> str:
         return self.root + self.context
 
-    def calls(self) -> int:
-        return len(self.requests)
-
-    def breaks(self, fits: str, **how: Any) -> None:
-        self.broken.append(Broken(fits, **how))
-
     def close(self) -> None:
-        self.released.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().close()
         self.git.close()
 
     def answer(self, asked: Asked) -> Result:
-        """Answer one request, after what was planned for it."""
-        for plan in [each for each in self.before if re.search(each[0], asked.line)]:
-            self.before.remove(plan)
-            plan[1]()
+        given = Given(asked)
         with self._lock:
             try:
-                return self._answer(asked)
+                found = self._answer(given)
             except Misused as error:
                 self.faults.append(f"{asked.line}: {error}")
-                return _error(400, f"unexpected: {error}", "ArgumentValidationException")
+                found = _error(400, f"unexpected: {error}", "ArgumentValidationException")
             except Denied as error:
-                return _error(error.status, error.message, error.name, error.extra)
+                found = _error(error.status, error.message, error.name, error.extra)
+        account = {"X-AUSERNAME": given.caller.name, "X-AUSERID": "7"} if given.caller else {}
+        body = b"" if found.value is None else json.dumps(found.value).encode()
+        return Result(found.status, body if found.raw is None else found.raw, found.kind, account)
 
-    def _answer(self, asked: Asked) -> Result:
-        if not asked.path.startswith(f"{self.context}/"):
-            return Result(raw=b"<!doctype html><title>404 Not Found</title>", status=404, kind="text/html")
-        path = asked.path.removeprefix(self.context)
+    def _answer(self, given: Given) -> Found:
+        if not given.asked.path.startswith(f"{self.context}/"):
+            return Found(raw=b"<!doctype html><title>404 Not Found</title>", status=404, kind="text/html")
+        path = given.asked.path.removeprefix(self.context)
         if self.signs_in_by_page or not path.startswith("/rest/"):
-            return Result(raw=b"<!doctype html><title>Log in</title><form>", kind="text/html;charset=UTF-8")
+            return Found(raw=b"<!doctype html><title>Log in</title><form>", kind="text/html;charset=UTF-8")
         for method, pattern, query, answer, is_open in ROUTES:
             found = re.fullmatch(pattern, path)
-            if method == asked.method and found:
+            if method == given.asked.method and found:
                 parts = {
                     name: unquote(part, errors="strict") for name, part in found.groupdict().items() if part
                 }
-                asked.query = read_query(asked.raw_query, query)
-                asked.caller = caller_of(asked, self.callers, is_open=is_open)
+                given.query = read_query(given.asked.query, query)
+                given.caller = caller_of(given, self.callers, is_open=is_open)
                 self._find(parts)
-                return answer(self, asked, parts)
+                return answer(self, given, parts)
         raise Misused("no such call")
 
     def _find(self, parts: Mapping[str, str]) -> None:
@@ -169,15 +105,15 @@ class DataCenter:
                 "repository.NoSuchRepositoryException",
             )
 
-    def reads(self, asked: Asked) -> Caller:
+    def reads(self, given: Given) -> Caller:
         """Return who asks, if it may read; a known person without a right is told so with 401."""
-        caller = asked.caller
+        caller = given.caller
         if caller is None or not caller.can_read:
             raise Denied(401, "You are not permitted to access this resource", "AuthorisationException")
         return caller
 
-    def writes(self, asked: Asked, branch: str = "") -> Caller:
-        caller = self.reads(asked)
+    def writes(self, given: Given, branch: str = "") -> Caller:
+        caller = self.reads(given)
         if not caller.can_write:
             raise Denied(401, "You are not permitted to access this resource", "AuthorisationException")
         if self.is_archived:
@@ -225,13 +161,13 @@ class DataCenter:
             "parents": [{"id": each.decode(), "displayId": each.decode()[:11]} for each in found.parents],
         }
 
-    def page(self, asked: Asked, values: list[Any], cap: int | None = None) -> Result:
-        """Cut a list as asked, and silently to the cap."""
-        start = int(asked.query.get("start", "0"))
-        limit = min(int(asked.query.get("limit", self.default_limit)), cap or self.page_cap)
+    def page(self, given: Given, values: list[Any], cap: int | None = None) -> Found:
+        """Cut a list as given, and silently to the cap."""
+        start = int(given.query.get("start", "0"))
+        limit = min(int(given.query.get("limit", self.default_limit)), cap or self.page_cap)
         shown = values[start : start + limit]
         is_last = start + limit >= len(values)
-        return Result(
+        return Found(
             {
                 "values": shown,
                 "size": len(shown),
@@ -243,501 +179,9 @@ class DataCenter:
         )
 
 
-Answering = Callable[[DataCenter, Asked, Mapping[str, str]], Result]
-
-
-def properties(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    return Result({"version": "9.4.0", "buildNumber": "9004000", "displayName": "Bitbucket"})
-
-
-def repository(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    return Result(_repository(server))
-
-
-def repositories(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    caller = asked.caller
-    assert caller is not None
-    may = caller.can_write if asked.query.get("permission") == "REPO_WRITE" else caller.can_read
-    is_asked = _repository(server)["name"].lower().startswith(asked.query.get("name", "").lower())
-    others = [_repository(server) | {"slug": f"{server.slug}-{number}", "id": number} for number in (8, 9)]
-    return server.page(asked, [*others, *([_repository(server)] if may and is_asked else [])])
-
-
-def people(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    text = asked.query.get("filter", "").lower()
-    known = [
-        each for each in server.callers.values() if each.is_person and text in f"{each.name} {each.mail}"
-    ]
-    other = Caller(f"{text}-too", f"{text}-too@example.org")
-    return server.page(asked, [_person(each) for each in [other, *known]])
-
-
-def default_branch(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    if not server.git.refs("heads"):
-        return Result(status=204)
-    name = server.git.default
-    return Result({"id": f"refs/heads/{name}", "displayId": name, "type": "BRANCH"})
-
-
-def branches(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    return server.page(asked, [_branch(server, name, tip) for name, tip in _filtered(server, asked, "heads")])
-
-
-def tags(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    return server.page(
-        asked,
-        [
-            {"id": f"refs/tags/{name}", "displayId": name, "type": "TAG", "latestCommit": tip, "hash": None}
-            for name, tip in _filtered(server, asked, "tags")
-        ],
-    )
-
-
-def branch_create(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    body = read_json(asked, {"name": str, "startPoint": str}, {"message": str})
-    server.writes(asked, body["name"])
-    name, start = body["name"], server.commit_of(body["startPoint"])
-    if not check_ref_format(Ref(f"refs/heads/{name}".encode())) or name.startswith("refs/"):
-        raise Denied(400, f"'{name}' is not a valid branch name.", "repository.InvalidRefNameException")
-    if name in server.git.refs("heads"):
-        raise Denied(
-            server.duplicate_status, f"Branch '{name}' already exists.", "repository.DuplicateRefException"
-        )
-    if any(_is_below(name, other) or _is_below(other, name) for other in server.git.refs("heads")):
-        raise Denied(409, f"'{name}' clashes with a branch that is there.", "scm.CommandFailedException")
-    server.git.point(name, start)
-    return Result(_branch(server, name, start))
-
-
-def branch_delete(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    body = read_json(asked, {"name": str, "dryRun": bool}, {"endPoint": str})
-    name = body["name"].removeprefix("refs/heads/")
-    if name == body["name"]:
-        raise Misused("a branch by its short name could be a tag")
-    server.writes(asked, name)
-    tip = server.git.tip(name)
-    if tip is None:
-        raise Denied(400, f"Branch '{name}' does not exist.", "repository.NoSuchBranchException")
-    if name == server.git.default:
-        raise Denied(400, "The default branch can't be deleted.", "branch.DefaultBranchException")
-    if body.get("endPoint", tip) != tip:
-        raise Denied(400, "The branch points to another commit.", "repository.RefOutOfDateException")
-    if not body["dryRun"]:
-        server.git.point(name, None)
-    return Result(status=204)
-
-
-def files(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    found = server.git.files(server.commit_of(asked.query.get("at", server.git.default)))
-    return server.page(asked, [*sorted(found), *server.extra_paths], server.file_cap)
-
-
-def raw(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    content = server.git.content(server.commit_of(asked.query["at"]), parts["path"])
-    if content is None:
-        raise _no_path(parts["path"], asked.query["at"])
-    return Result(raw=content, kind="text/plain;charset=UTF-8")
-
-
-def browse(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    commit, path = server.commit_of(asked.query["at"]), parts["path"]
-    found = server.git.files(commit)
-    if path not in found and not any(_is_below(each, path) for each in found):
-        raise _no_path(path, asked.query["at"])
-    if asked.query.get("type") == "true":
-        mode = found[path].mode if path in found else None
-        return Result({"type": "DIRECTORY" if mode is None else "SUBMODULE" if mode == SUBMODULE else "FILE"})
-    content = server.git.content(commit, path)
-    if asked.query.get("size") == "true" and content is not None:
-        return Result({"size": len(content)})
-    raise Misused("browse gives lines, which nobody may build a file from; for a folder it has no size")
-
-
-def edit(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    if asked.headers.get("x-atlassian-token") != "no-check":
-        raise Denied(403, "XSRF check failed", "xsrf.XsrfCheckFailedException")
-    form = read_form(asked, {"content", "branch"}, {"message", "sourceCommitId", "sourceBranch"})
-    branch, path, base = form["branch"].decode(), parts["path"], form.get("sourceCommitId", b"").decode()
-    caller = server.writes(asked, branch)
-    if not caller.is_person or not caller.mail:
-        raise Denied(403, "A commit needs an author with an e-mail address.", "AuthorisationException")
-    if server.vetoes:
-        raise Denied(
-            409, "The edit was rejected by a hook.", "hook.repository.RepositoryHookVetoedException",
-            {"details": list(server.vetoes)},
-        )  # fmt: skip
-    tip = _edited_tip(server, branch, form.get("sourceBranch", b"").decode())
-    there = server.git.content(tip, path)
-    _check_edit(server, path, tip, base=base, there=there, content=form["content"])
-    message = form.get("message", b"").decode() or f"{path} edited online with Bitbucket"
-    author = f"{caller.name.title()} <{caller.mail}>"
-    return Result(
-        server.commit_json(server.git.commit(branch, {path: form["content"]}, message, author=author))
-    )
-
-
-def commits(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    until = server.commit_of(asked.query.get("until", server.git.default))
-    path = asked.query.get("path")
-    walker = server.git.repo.get_walker([ObjectID(until.encode())], paths=[path.encode()] if path else None)
-    return server.page(asked, [server.commit_json(each.commit.id.decode()) for each in walker])
-
-
-def commit(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    id_ = parts["commit"]
-    if not re.fullmatch("[0-9a-f]{7,40}", id_):
-        raise Denied(400, "A commit is asked for by its hash.", "ArgumentValidationException")
-    return Result(server.commit_json(server.commit_of(id_)))
-
-
-def archive(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    commit_id = server.commit_of(asked.query["at"])
-    path = asked.query["path"]
-    leaf, content = server.git.files(commit_id).get(path), server.git.content(commit_id, path)
-    if leaf is None or content is None:
-        raise _no_path(path, asked.query["at"])
-    return Result(raw=_tar(path, leaf.mode, content), kind="application/x-tar")
-
-
-def pull_create(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    ref = {"id": str, "repository": dict}
-    body = read_json(
-        asked,
-        {"title": str, "fromRef": ref, "toRef": ref},
-        {"description": str, "reviewers": list, "draft": bool},
-    )
-    server.reads(asked)
-    source, target = _pull_branch(server, body["fromRef"]), _pull_branch(server, body["toRef"])
-    _check_pull(server, source, target, body.get("reviewers", []))
-    id_ = len(server.pulls) + 1
-    server.pulls.append(
-        {
-            "id": id_,
-            "version": 0,
-            "title": body["title"],
-            "description": body.get("description", ""),
-            "state": "OPEN",
-            "open": True,
-            "closed": False,
-            "fromRef": {"id": f"refs/heads/{source}", "displayId": source},
-            "toRef": {"id": f"refs/heads/{target}", "displayId": target},
-            "reviewers": body.get("reviewers", []),
-            "links": {"self": [{"href": f"{server.url}/projects/{server.project}/pull-requests/{id_}"}]},
-        }
-    )  # fmt: skip
-    return Result(server.pulls[-1], status=201)
-
-
-def pulls(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    side = "fromRef" if asked.query.get("direction", "INCOMING") == "OUTGOING" else "toRef"
-    state, at = asked.query.get("state", "OPEN"), asked.query.get("at")
-    found = [each for each in server.pulls if state in ("ALL", each["state"])]
-    return server.page(asked, [each for each in found if at in (None, each[side]["id"])])
-
-
-def pull(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    return Result(_pull(server, parts["id"]))
-
-
-def pull_merge(server: DataCenter, asked: Asked, parts: Mapping[str, str]) -> Result:
-    server.reads(asked)
-    if _pull(server, parts["id"])["state"] != "OPEN":
-        raise Denied(409, "The pull request is not open.", "pull.IllegalPullRequestStateException")
-    if server.conflict == "broken":
-        raise Denied(500, "The merge could not be computed.", "scm.CommandFailedException")
-    outcome = {True: "CONFLICTED", False: "CLEAN", None: "UNKNOWN"}[server.conflict]
-    veto = {"summaryMessage": "Not enough approvals", "detailedMessage": "2 are needed"}
-    return Result(
-        {"canMerge": False, "conflicted": server.conflict is True, "outcome": outcome, "vetoes": [veto]}
-    )
-
-
-_REST = r"/rest/api/(?:latest|1\.0)"
-_R = _REST + REPOSITORY
-_PAGE = {"start": "number", "limit": "number"}
-_REFS = _PAGE | {"filterText": "text", "orderBy": "ALPHABETICAL|MODIFICATION", "boostMatches": "bool"}
-ROUTES: list[tuple[str, str, dict[str, str], Answering, bool]] = [
-    ("GET", rf"{_REST}/application-properties", {}, properties, True),
-    (
-        "GET",
-        rf"{_REST}/repos",
-        _PAGE | {"name": "text", "permission": "REPO_READ|REPO_WRITE"},
-        repositories,
-        False,
-    ),
-    ("GET", rf"{_REST}/users", _PAGE | {"filter": "text"}, people, False),
-    ("GET", _R, {}, repository, False),
-    ("GET", rf"{_R}/default-branch", {}, default_branch, False),
-    ("GET", rf"{_R}/branches", _REFS | {"details": "bool", "base": "text"}, branches, False),
-    ("POST", rf"{_R}/branches", {}, branch_create, False),
-    ("GET", rf"{_R}/tags", _REFS, tags, False),
-    ("DELETE", rf"/rest/branch-utils/(?:latest|1\.0){REPOSITORY}/branches", {}, branch_delete, False),
-    ("GET", rf"{_R}/files", _PAGE | {"at": "text"}, files, False),
-    ("GET", rf"{_R}/raw/(?P<path>.+)", {"at": "text"}, raw, False),
-    ("GET", rf"{_R}/browse/(?P<path>.+)", {"at": "text", "size": "bool", "type": "bool"}, browse, False),
-    ("PUT", rf"{_R}/browse/(?P<path>.+)", {}, edit, False),
-    ("GET", rf"{_R}/commits", _PAGE | {"until": "text", "since": "text", "path": "text"}, commits, False),
-    ("GET", rf"{_R}/commits/(?P<commit>[^/]+)", {"path": "text"}, commit, False),
-    ("GET", rf"{_R}/archive", {"at": "text", "path": "text", "format": "tar"}, archive, False),
-    (
-        "GET",
-        rf"{_R}/pull-requests",
-        _PAGE | {"at": "text", "direction": "INCOMING|OUTGOING", "state": "OPEN|ALL|MERGED|DECLINED"},
-        pulls,
-        False,
-    ),
-    ("POST", rf"{_R}/pull-requests", {}, pull_create, False),
-    ("GET", rf"{_R}/pull-requests/(?P<id>[0-9]+)", {}, pull, False),
-    ("GET", rf"{_R}/pull-requests/(?P<id>[0-9]+)/merge", {}, pull_merge, False),
-]
-
-
-def _edited_tip(server: DataCenter, branch: str, source: str) -> str:
-    """Return the tip that an edit goes onto; a branch that is not there begins at the source branch."""
-    tip = server.git.tip(branch)
-    if tip is None and source and (tip := server.git.tip(source)):
-        server.git.point(branch, tip)
-    if tip is None:
-        raise Denied(404, f"Branch '{branch}' does not exist.", "repository.NoSuchBranchException")
-    return tip
-
-
-def _check_edit(
-    server: DataCenter, path: str, tip: str, *, base: str, there: bytes | None, content: bytes
-) -> None:
-    if not base and there is not None:
-        raise Denied(409, f"'{path}' exists already.", "content.FileAlreadyExistsException")
-    if base and there is None:
-        raise _no_path(path, tip)
-    if base and server.git.content(server.commit_of(base), path) != there:
-        raise Denied(409, "The file has changed since then.", "content.FileOutOfDateException")
-    if there == content:
-        raise Denied(
-            409, "The content is the same. No change was committed.", "content.FileContentUnmodifiedException"
-        )
-    if any(_is_below(path, each) or _is_below(each, path) for each in server.git.files(tip)):
-        raise Denied(409, f"'{path}' clashes with a file or a folder.", "content.EditFileFailedException")
-
-
-def _check_pull(server: DataCenter, source: str, target: str, reviewers: list[Any]) -> None:
-    for given in reviewers:
-        if set(given) != {"user"} or set(given["user"]) != {"name"}:
-            raise Misused("a reviewer that is not {user: {name}}")
-    unknown = [each["user"]["name"] for each in reviewers if each["user"]["name"] not in server.reviewers]
-    if unknown:
-        raise Denied(
-            409,
-            "Errors encountered while adding some reviewers to this pull request.",
-            "pull.InvalidPullRequestReviewersException",
-            {"reviewerErrors": [{"context": each, "message": f"{each} is not a user."} for each in unknown]},
-        )
-    if server.is_archived:
-        raise Denied(
-            409, "The repository is archived and read-only.", "repository.RepositoryArchivedException"
-        )
-    for each in server.pulls:
-        pair = each["fromRef"]["displayId"], each["toRef"]["displayId"]
-        if each["state"] == "OPEN" and pair == (source, target):
-            raise Denied(
-                409,
-                "Only one pull request may be open for a given source and target branch",
-                "pull.DuplicatePullRequestException",
-                {"existingPullRequest": each},
-            )
-    tip = server.git.tip(source)
-    assert tip
-    target_tip = server.git.tip(target) or ""
-    if any(
-        each.commit.id.decode() == tip for each in server.git.repo.get_walker([ObjectID(target_tip.encode())])
-    ):
-        raise Denied(409, "There is nothing to merge.", "pull.EmptyPullRequestException")
-
-
-def _pull_branch(server: DataCenter, ref: Mapping[str, Any]) -> str:
-    if ref["repository"] != {"slug": server.slug, "project": {"key": server.project}}:
-        raise Misused("a pull request of another repository")
-    name = str(ref["id"]).removeprefix("refs/heads/")
-    if name == ref["id"]:
-        raise Misused("a pull request from what is not refs/heads/…")
-    if server.git.tip(name) is None:
-        raise Denied(404, f"Branch '{name}' does not exist.", "repository.NoSuchBranchException")
-    return name
-
-
-def _pull(server: DataCenter, id_: str) -> dict[str, Any]:
-    for each in server.pulls:
-        if str(each["id"]) == id_:
-            return each
-    raise Denied(404, f"Pull request {id_} does not exist.", "pull.NoSuchPullRequestException")
-
-
-def _filtered(server: DataCenter, asked: Asked, kind: str) -> Iterator[tuple[str, str]]:
-    found, text = server.git.refs(kind), asked.query.get("filterText", "").lower()
-    if "boostMatches" in asked.query and not text:
-        raise Misused("boostMatches without filterText")
-
-    def age(item: tuple[str, str]) -> tuple[int, str]:
-        made = server.git.commit_object(item[1])
-        return (-made.commit_time if made else 0), item[0]
-
-    by_age = asked.query.get("orderBy") == "MODIFICATION"
-    rows = sorted((each for each in found.items() if text in each[0].lower()), key=age if by_age else None)
-    if asked.query.get("boostMatches") == "true":
-        rows.sort(key=lambda item: (item[0].lower() != text, not item[0].lower().startswith(text)))
-    yield from rows
-
-
-def _branch(server: DataCenter, name: str, tip: str) -> dict[str, Any]:
-    return {
-        "id": f"refs/heads/{name}",
-        "displayId": name,
-        "type": "BRANCH",
-        "latestCommit": tip,
-        "latestChangeset": tip,
-        "isDefault": name == server.git.default,
-    }
-
-
-def _repository(server: DataCenter) -> dict[str, Any]:
-    return {
-        "slug": server.slug,
-        "id": 1,
-        "name": server.slug.title(),
-        "state": "AVAILABLE",
-        "scmId": "git",
-        "archived": server.is_archived,
-        "project": {"key": server.project, "id": 1, "name": "Operations", "type": "NORMAL"},
-    }
-
-
-def _person(caller: Caller) -> dict[str, Any]:
-    mail = {"emailAddress": caller.mail} if caller.mail else {}
-    return {"name": caller.name, "slug": caller.name, "active": True, "type": "NORMAL"} | mail
-
-
-def _no_path(path: str, at: str) -> Denied:
-    return Denied(404, f'The path "{path}" does not exist at revision "{at}"', "content.NoSuchPathException")
-
-
-def _tar(path: str, mode: int, content: bytes) -> bytes:
-    """Return what ``git archive`` makes of one path: the folders above it too."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for folder in reversed(PurePosixPath(path).parents[:-1]):
-            entry = tarfile.TarInfo(f"{folder}/")
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o775
-            archive.addfile(entry)
-        entry = tarfile.TarInfo(path)
-        entry.mode = mode & 0o777
-        if mode == LINK:
-            entry.type, entry.linkname = tarfile.SYMTYPE, content.decode()
-        else:
-            entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
-    return made.getvalue()
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path.startswith(f"{folder}/")
-
-
-def _error(status: int, message: str, name: str, extra: Mapping[str, Any] | None = None) -> Result:
+def _error(status: int, message: str, name: str, extra: Mapping[str, Any] | None = None) -> Found:
     error = {"context": None, "message": message, "exceptionName": f"com.atlassian.bitbucket.{name}"}
-    return Result({"errors": [error | dict(extra or {})]}, status=status)
-
-
-def _handler_of(server: DataCenter) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Handler):
-        data_center = server
-
-    return Handler
-
-
-class _Handler(BaseHTTPRequestHandler):
-    data_center: DataCenter
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def _serve(self) -> None:
-        length = self.headers.get("Content-Length", "0")
-        path, _, query = self.path.partition("?")
-        asked = Asked(
-            self.command, path, query, {name.lower(): value for name, value in self.headers.items()}
-        )
-        asked.body = self.rfile.read(int(length))
-        server = self.data_center
-        server.requests.append(asked.line)
-        broken = self._broken(asked)
-        if broken is None:
-            self._send(server.answer(asked), asked)
-        elif broken.kind == "lost":
-            server.answer(asked)
-            self.close_connection = True
-        else:
-            self._break(broken)
-
-    do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the names that http.server looks for
-
-    def _broken(self, asked: Asked) -> Broken | None:
-        for broken in self.data_center.broken:
-            if re.search(broken.fits, asked.line):
-                if broken.after:
-                    broken.after -= 1
-                    continue
-                broken.times -= 1
-                if not broken.times:
-                    self.data_center.broken.remove(broken)
-                return broken
-        return None
-
-    def _send(self, result: Result, asked: Asked) -> None:
-        body = result.raw if result.raw is not None else b"" if result.value is None else _json(result.value)
-        self.send_response(result.status)
-        if result.status != 204:
-            self.send_header("Content-Type", result.kind)
-            self.send_header("Content-Length", str(len(body)))
-        if asked.caller is not None:
-            self.send_header("X-AUSERNAME", asked.caller.name)
-            self.send_header("X-AUSERID", "7")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _break(self, broken: Broken) -> None:
-        self.close_connection = True
-        if broken.kind == "hang":
-            self.data_center.released.wait(30)
-            return
-        self.send_response(broken.status if broken.kind == "answer" else 200)
-        for name, value in broken.headers.items():
-            self.send_header(name, value)
-        lengths = {"answer": len(broken.body), "cut": len(broken.body) + 1000, "huge": 1 << 40}
-        self.send_header("Content-Length", str(lengths[broken.kind]))
-        self.end_headers()
-        try:
-            self.wfile.write(broken.body)
-            while broken.kind == "huge":
-                self.wfile.write(b"x" * 65536)
-        except OSError:
-            pass
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value).encode()
+    return Found({"errors": [error | dict(extra or {})]}, status=status)
 
 
 @contextmanager

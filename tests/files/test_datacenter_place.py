@@ -1,19 +1,22 @@
 """A Bitbucket Data Center as a place, against a strict server of our own with real git objects."""
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from quarterdeck.core.actors import Role
 from quarterdeck.core.clock import SystemClock
 from quarterdeck.core.errors import TooLarge
 from quarterdeck.core.loop import Loop
-from quarterdeck.files.places.datacenter import DataCenterPlace, open_data_center, server_address
+from quarterdeck.files.models import PlaceKind, PlaceRecord
+from quarterdeck.files.places.datacenter import DataCenterPlace, data_center_place, server_address
 from quarterdeck.files.places.faults import Timing
-from quarterdeck.files.places.http import Endpoint
+from quarterdeck.files.places.http import Client, Endpoint
 from quarterdeck.files.places.place import (
     Action,
     Author,
@@ -35,6 +38,7 @@ from quarterdeck.files.places.place import (
     Unsupported,
 )
 from tests.certificates import make_certificate, tls_proxy
+from tests.files.cloud_factories import QUICK, running_loop
 from tests.files.datacenter_server import DataCenter, data_center
 from tests.files.git_repository import EXECUTABLE, LINK, SUBMODULE
 
@@ -50,22 +54,15 @@ FILES: dict[str, bytes | None] = {
     "vendored": b"1" * 40,
 }
 MODES = {"run.sh": EXECUTABLE, "link.yml": LINK, "vendored": SUBMODULE}
-QUICK = Timing(connect=2, read=0.2, whole=3, retry=0.2, pauses=(0.0,))
+IMPATIENT = replace(QUICK, read=0.05, pauses=())
 
 Open = Callable[..., DataCenterPlace]
 
 
 @pytest.fixture(scope="module")
 def loop() -> Iterator[Loop]:
-    """A loop in a thread of its own, as in a node, so that connections are kept."""
-    running, loop = asyncio.new_event_loop(), Loop()
-    thread = threading.Thread(target=running.run_forever)
-    loop.bind(running)
-    thread.start()
-    yield loop
-    running.call_soon_threadsafe(running.stop)
-    thread.join()
-    running.close()
+    with running_loop() as loop:
+        yield loop
 
 
 @pytest.fixture
@@ -80,12 +77,15 @@ def opened(server: DataCenter, loop: Loop) -> Iterator[Open]:
     places: list[DataCenterPlace] = []
 
     def open_(
-        token: str = "oskars-token", *, url: str = "", project: str = "OPS", **more: str
+        token: str = "oskars-token",
+        *,
+        url: str = "",
+        project: str = "OPS",
+        timing: Timing = QUICK,
+        **more: str,
     ) -> DataCenterPlace:
-        endpoint = Endpoint(url or server.url, token=token, **more)
-        places.append(
-            open_data_center(endpoint, project, "config", loop=loop, clock=SystemClock(), timing=QUICK)
-        )
+        client = Client(Endpoint(url or server.url, token=token, **more), loop, SystemClock(), timing=timing)
+        places.append(DataCenterPlace(client, project=project, repository="config"))
         return places[-1]
 
     yield open_
@@ -112,23 +112,25 @@ def begin(place: DataCenterPlace, name: str = "quarterdeck/ada/app-1") -> tuple[
 def test_place_has_all_that_a_place_has(place: DataCenterPlace) -> None:
     as_place: Place = place
     assert as_place.budget() is None
+    with pytest.raises(Unsupported, match="pull request"):
+        as_place.merge("x", "main", tip="", target_tip="", author=ADA, message="m")
 
 
 def test_all_files_are_listed_in_one_call_with_their_names_as_they_are(
     server: DataCenter, place: DataCenterPlace
 ) -> None:
     tip = place.tip("main")
-    calls = server.calls()
+    calls = len(server.lines)
     assert [entry.path for entry in place.list_files(tip)] == sorted(FILES)
-    assert server.calls() == calls + 1
+    assert len(server.lines) == calls + 1
 
 
 def test_50000_files_come_in_one_call(server: DataCenter, place: DataCenterPlace) -> None:
     many: dict[str, bytes | None] = {f"d{each % 100}/f{each}.yml": b"same" for each in range(50_000)}
     tip = server.git.commit("main", many)
-    calls = server.calls()
+    calls = len(server.lines)
     assert len(place.list_files(tip)) == 50_000 + len(FILES)
-    assert server.calls() == calls + 1
+    assert len(server.lines) == calls + 1
 
 
 def test_pages_that_the_server_cuts_are_followed_to_the_end(
@@ -136,13 +138,13 @@ def test_pages_that_the_server_cuts_are_followed_to_the_end(
 ) -> None:
     server.file_cap = 3
     assert [entry.path for entry in place.list_files(place.tip("main"))] == sorted(FILES)
-    assert sum("/files?" in line for line in server.requests) == 3
+    assert sum("/files?" in line for line in server.lines) == 3
 
 
 def test_a_list_that_goes_round_in_circles_is_given_up(server: DataCenter, place: DataCenterPlace) -> None:
     tip = place.tip("main")
     body = b'{"values": ["a"], "isLastPage": false, "nextPageStart": 0}'
-    server.breaks("/files", status=200, body=body)
+    server.plan("/files", status=200, body=body)
     with pytest.raises(Unanswered, match="circles"):
         place.list_files(tip)
 
@@ -160,6 +162,14 @@ def test_bytes_are_read_as_they_are(place: DataCenterPlace, path: str) -> None:
 def test_a_file_over_the_limit_is_not_read(place: DataCenterPlace) -> None:
     with pytest.raises(TooLarge):
         place.read(place.tip("main"), "conf/binary.bin", most_bytes=255)
+
+
+def test_a_page_in_html_from_bitbucket_itself_is_no_wrong_address(
+    server: DataCenter, place: DataCenterPlace
+) -> None:
+    server.plan("raw", 404, b"<html>", media_type="text/html", headers={"X-AUSERNAME": "oskar"})
+    with pytest.raises(Missing, match="nowhere"):
+        place.read(place.tip("main"), "nowhere", most_bytes=1000)
 
 
 def test_a_sign_in_page_is_not_taken_for_a_file(server: DataCenter, place: DataCenterPlace) -> None:
@@ -190,14 +200,34 @@ def test_a_folder_and_nothing_are_missing(place: DataCenterPlace, path: str) -> 
         place.stat(place.tip("main"), path)
 
 
-def test_a_ref_is_a_branch_a_tag_or_a_full_hash(server: DataCenter, place: DataCenterPlace) -> None:
+def test_a_ref_is_a_full_hash_a_branch_or_a_tag(server: DataCenter, place: DataCenterPlace) -> None:
     first = place.tip("main")
     server.git.point("v1", first, kind="tags")
     second = server.git.commit("main", {"README.md": b"2"})
     server.git.point("main", first, kind="tags")
+    server.git.point(first, second)
     assert place.resolve("main") == second
     assert place.resolve("v1") == first
     assert place.resolve(first) == first
+
+
+def test_branches_with_hostile_names_are_left_out(server: DataCenter, place: DataCenterPlace) -> None:
+    for name in ("-x", "a\u202eb", "HEAD"):
+        server.git.point(name, place.tip("main"))
+    assert [ref.name for ref in place.refs()] == ["main"]
+
+
+def test_a_registered_place_is_opened_with_all_that_is_stored_of_it(server: DataCenter, loop: Loop) -> None:
+    now = SystemClock().now()
+    server.git.point("stable", server.git.tip("main"))
+    record = PlaceRecord(
+        "01", "config", PlaceKind.DATACENTER, f"{server.url}/rest/api/1.0", "OPS", "config", "stable", (),
+        "oskar", True, "", Role.VIEWER, Role.OPERATOR, False, now, now,
+    )  # fmt: skip
+    place = data_center_place(record, "oskars-token", loop=loop, clock=SystemClock())
+    assert place.default_branch() == "stable"
+    assert all(check.is_ok for check in place.check(for_writing=True))
+    place.close()
 
 
 @pytest.mark.parametrize("ref", ["nowhere", "f" * 40, "deadbee", "main~1"])
@@ -245,20 +275,20 @@ def test_the_person_is_named_in_the_message_since_the_author_is_the_account(
 ) -> None:
     branch, base = begin(place)
     eve = Author("Eve\r\nX: <y>", "eve@example.org>\n")
-    tip = place.commit(branch, base, [written("README.md", b"2")], "Say more\n", eve)
+    tip = place.commit(branch, base, [written("README.md", b"2")], "Say\r\nmore\r\n", eve)
     found = place.last_change(tip, "README.md")
     assert found is not None
     assert found.author == "Oskar"
-    assert found.message == "Say more\n\nChanged-by: Eve X: (y) <eve@example.org)>"
+    assert found.message == "Say\nmore\n\nChanged-by: Eve X: (y) <eve@example.org)>"
 
 
 def test_one_file_is_committed_with_one_call_that_says_where_it_was_read(
     server: DataCenter, place: DataCenterPlace
 ) -> None:
     branch, base = begin(place)
-    calls = server.calls()
+    calls = len(server.lines)
     place.commit(branch, base, [written("README.md", b"2")], "m", ADA)
-    assert server.calls() == calls + 1
+    assert len(server.lines) == calls + 1
 
 
 def test_an_edit_keeps_the_executable_bit_of_a_file(server: DataCenter, place: DataCenterPlace) -> None:
@@ -279,10 +309,10 @@ def test_what_the_api_has_no_call_for_is_refused_before_anything_is_changed(
     server: DataCenter, place: DataCenterPlace, change: FileChange
 ) -> None:
     branch, base = begin(place)
-    calls = server.calls()
+    calls = len(server.lines)
     with pytest.raises(Unsupported, match="Nothing was changed"):
         place.commit(branch, base, [written("conf/app.yml", b"3"), change], "m", ADA)
-    assert server.calls() == calls
+    assert len(server.lines) == calls
 
 
 def test_a_new_file_is_new(server: DataCenter, place: DataCenterPlace) -> None:
@@ -293,10 +323,12 @@ def test_a_new_file_is_new(server: DataCenter, place: DataCenterPlace) -> None:
         place.commit(branch, tip, [written("README.md", b"1", is_new=True)], "m", ADA)
 
 
-def test_a_file_that_is_not_said_to_be_new_may_be(server: DataCenter, place: DataCenterPlace) -> None:
+def test_a_file_that_is_to_be_changed_has_to_be_there(place: DataCenterPlace) -> None:
     branch, base = begin(place)
-    tip = place.commit(branch, base, [written("other.txt", b"1")], "m", ADA)
-    assert server.git.content(tip, "other.txt") == b"1"
+    for changes in ([], [written("README.md", b"2")]):
+        with pytest.raises(Missing, match="other"):
+            place.commit(branch, base, [*changes, written("other.txt", b"1")], "m", ADA)
+    assert place.tip(branch) == base
 
 
 def test_the_same_contents_are_no_commit(place: DataCenterPlace) -> None:
@@ -364,7 +396,7 @@ def test_what_fails_after_the_first_commit_says_what_is_done(
     server: DataCenter, place: DataCenterPlace
 ) -> None:
     branch, base = begin(place)
-    server.breaks("PUT", after=1, status=503)
+    server.plan("PUT", after=1, status=503)
     changes = [written(path, b"2") for path in ("conf/app.yml", ODD, "README.md")]
     with pytest.raises(
         PartlyCommitted, match=r"Committed: conf/app\.yml\. Not committed: conf/mit"
@@ -379,19 +411,20 @@ def test_what_fails_after_the_first_commit_says_what_is_done(
 
 def test_a_commit_whose_answer_was_lost_is_found(server: DataCenter, place: DataCenterPlace) -> None:
     branch, base = begin(place)
-    server.breaks("PUT", kind="lost")
+    server.plan("PUT", kind="lost")
     tip = place.commit(branch, base, [written("README.md", b"2")], "m", ADA)
     assert tip == server.git.tip(branch) != base
-    assert sum(line.startswith("PUT") for line in server.requests) == 1
+    assert sum(line.startswith("PUT") for line in server.lines) == 1
 
 
 def test_a_commit_without_an_answer_that_is_not_there_is_unanswered(
-    server: DataCenter, place: DataCenterPlace
+    opened: Open, server: DataCenter, place: DataCenterPlace
 ) -> None:
     branch, base = begin(place)
-    server.breaks("PUT", kind="hang")
-    with pytest.raises(Unanswered, match="No answer"):
-        place.commit(branch, base, [written("README.md", b"2")], "m", ADA)
+    server.plan("PUT", kind="hang")
+    with pytest.raises(Unanswered, match="No answer") as caught:
+        opened(timing=IMPATIENT).commit(branch, base, [written("README.md", b"2")], "m", ADA)
+    assert caught.value.extra["is_unsure"]
     assert place.tip(branch) == base
 
 
@@ -426,6 +459,17 @@ def test_a_branch_is_removed_only_at_the_tip_that_is_meant(
     place.delete_branch(branch, tip=tip)
     assert server.git.tip(branch) is None
     place.delete_branch(branch)
+
+
+def test_what_was_done_without_an_answer_is_found_done(server: DataCenter, place: DataCenterPlace) -> None:
+    for fits in ("POST .*branches", "DELETE", "POST .*pull-requests"):
+        server.plan(fits, kind="lost")
+    branch, base = begin(place)
+    place.create_branch("other", base)
+    place.delete_branch("other")
+    assert set(server.git.refs("heads")) == {"main", branch}
+    place.commit(branch, base, [written("README.md", b"2")], "m", ADA)
+    assert place.open_proposal(propose(place, branch)).id == "1"
 
 
 def test_the_default_branch_is_not_removed(place: DataCenterPlace) -> None:
@@ -521,7 +565,7 @@ def test_a_good_place_passes_each_check_and_nothing_is_changed(
         (each, True) for each in names
     ]
     assert [check.name for check in place.check(for_writing=False)] == names[:-1]
-    assert all(line.startswith("GET") for line in server.requests)
+    assert all(line.startswith("GET") for line in server.lines)
 
 
 def test_basic_with_a_persons_token_is_as_good_as_bearer(opened: Open) -> None:
@@ -597,7 +641,7 @@ CALLS: dict[str, Callable[[DataCenterPlace], object]] = {
     "browse": lambda place: place.stat("f" * 40, "README.md"),
     "raw": lambda place: place.read("f" * 40, "README.md", most_bytes=10_000),
     "POST .*branches": lambda place: place.create_branch("x", "f" * 40),
-    "DELETE .*branches": lambda place: place.delete_branch("x"),
+    "DELETE .*branches": lambda place: place.delete_branch("main"),
     "PUT": lambda place: place.commit("x", "f" * 40, [written("README.md", b"2")], "m", ADA),
     "POST .*pull-requests": lambda place: place.open_proposal(propose(place, "x")),
     "pull-requests/1": lambda place: place.proposal("1"),
@@ -605,14 +649,13 @@ CALLS: dict[str, Callable[[DataCenterPlace], object]] = {
 DENIED = (
     b'{"errors":[{"context":null,"message":"No oskars-token","exceptionName":"x.AuthorisationException"}]}'
 )
-JSON = {"Content-Type": "application/json"}
-FAILURES: list[tuple[dict[str, object], type[PlaceError]]] = [
+FAILURES: list[tuple[dict[str, Any], type[PlaceError]]] = [
     ({"status": 401}, Refused),
-    ({"status": 401, "body": DENIED, "headers": JSON}, Refused),
-    ({"status": 403, "body": DENIED, "headers": JSON}, Refused),
+    ({"status": 401, "body": DENIED}, Refused),
+    ({"status": 403, "body": DENIED}, Refused),
     ({"status": 429}, Throttled),
     ({"status": 429, "headers": {"Retry-After": "60"}}, Throttled),
-    ({"status": 500, "body": DENIED, "headers": JSON}, Unanswered),
+    ({"status": 500, "body": DENIED}, Unanswered),
     ({"status": 503}, Unanswered),
     ({"status": 302, "headers": {"Location": "https://sso.example.org/login"}}, Unanswered),
     ({"kind": "cut", "body": b'{"values": ['}, Unanswered),
@@ -626,9 +669,9 @@ def test_each_failure_of_the_server_is_told_and_never_with_the_token(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for how, error in FAILURES:
-        server.broken.clear()
-        server.breaks(fits, times=5, **how)
-        place = opened()
+        server.planned.clear()
+        server.plan(fits, times=5, **how)
+        place = opened(timing=IMPATIENT if how.get("kind") == "hang" else QUICK)
         with pytest.raises(PlaceError) as caught:
             CALLS[fits](place)
         assert isinstance(caught.value, error), (how, caught.value)
@@ -640,8 +683,8 @@ def test_each_failure_of_the_server_is_told_and_never_with_the_token(
 )
 def test_answers_of_an_unknown_form_are_told(server: DataCenter, place: DataCenterPlace, fits: str) -> None:
     for body in (b"<html>", b"[]", b'{"values": 7}', b"[" * 5000, b""):
-        server.broken.clear()
-        server.breaks(fits, times=5, status=200, body=body)
+        server.planned.clear()
+        server.plan(fits, times=5, status=200, body=body)
         with pytest.raises(PlaceError) as caught:
             CALLS[fits](place)
         assert isinstance(caught.value, Unanswered | Missing), (body, caught.value)
@@ -649,10 +692,10 @@ def test_answers_of_an_unknown_form_are_told(server: DataCenter, place: DataCent
 
 def test_a_huge_answer_is_not_read_to_its_end(server: DataCenter, place: DataCenterPlace) -> None:
     tip = place.tip("main")
-    server.breaks("raw", kind="huge")
+    server.plan("raw", kind="endless")
     with pytest.raises(TooLarge):
         place.read(tip, "README.md", most_bytes=1000)
-    server.breaks("default-branch", kind="huge")
+    server.plan("default-branch", kind="endless")
     with pytest.raises(PlaceError):
         place.default_branch()
 
@@ -660,7 +703,7 @@ def test_a_huge_answer_is_not_read_to_its_end(server: DataCenter, place: DataCen
 def test_a_short_wait_that_the_server_asks_for_is_waited_out(
     server: DataCenter, place: DataCenterPlace
 ) -> None:
-    server.breaks("default-branch", status=429, headers={"Retry-After": "0"})
+    server.plan("default-branch", status=429, headers={"Retry-After": "0"})
     assert place.default_branch() == "main"
 
 

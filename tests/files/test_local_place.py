@@ -17,7 +17,7 @@ from quarterdeck.files.places import ancestry, tree_edits
 from quarterdeck.files.places.local import LocalPlace
 from quarterdeck.files.places.local_checks import read_folder
 from quarterdeck.files.places.place import EntryKind, Missing, PlaceError, ProposalDraft, Unsupported
-from tests.files.repositories import Files, Repository, clone, make_repository, run_git
+from tests.files.repositories import Files, Repository, clone, copy, make_repository, run_git
 
 ODD_NAMES: list[bytes] = [
     b"message",
@@ -528,6 +528,7 @@ def test_a_repository_is_checked_step_by_step(
     empty = LocalPlace(make_repository(tmp_path / "e.git").folder).check(for_writing=True)
     assert (empty[-1].name, empty[-1].is_ok) == ("branch", False)
     hook = repository.folder / "hooks" / "update"
+    hook.parent.mkdir()
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     assert "update" in place.check(for_writing=True)[-1].detail
@@ -551,6 +552,11 @@ def test_a_clone_is_seen_as_git_sees_it(repository: Repository, tmp_path: Path) 
     assert [ref.name for ref in LocalPlace(other.folder).refs()] == ["main"]
 
 
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return make_repository(tmp_path_factory.mktemp("pattern") / "a.git", {"f": b"one", "d/f": b"two"})
+
+
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return make_repository(tmp_path / "a.git", {"f": b"one", "d/f": b"two"})
+def repository(pattern: Repository, tmp_path: Path) -> Repository:
+    return copy(pattern, tmp_path / "a.git")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from quarterdeck.core.actors import Actor
-from quarterdeck.core.errors import Conflict
+from quarterdeck.core.errors import Conflict, Invalid
 from quarterdeck.core.ids import new_id
 from quarterdeck.files import paths
 from quarterdeck.files.change_records import ChangeRecord, DraftRecord
@@ -62,6 +62,22 @@ class Beginning:
             read_original(place, draft)
             change = self._branched(actor, record, place, _Start(target, base, [draft]))
         return Begun(change, wanted.path)
+
+    def target_of(self, actor: Actor, place_name: str, ref: str, commit: str) -> tuple[str, str]:
+        """Return the branch that a change of what somebody looks at is for, and its base.
+
+        A tag or a commit has no branch: then it is the place's own, as it is now.
+        """
+        record = self._rights.writable(actor, place_name)
+        if ref in ("", record.default_branch):
+            return ref, commit
+        try:
+            self._rights.open_place(record).tip(paths.read_ref(ref))
+        except ValueError as error:
+            raise Invalid({"ref": str(error)}) from error
+        except Missing:
+            return "", ""
+        return ref, commit
 
     def add_file(self, actor: Actor, change_id: str, wanted: Wanted) -> DraftRecord:
         """Add a file to an open change, as it is at the change's base; one that it holds is returned.

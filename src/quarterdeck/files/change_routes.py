@@ -1,7 +1,7 @@
 """The pages of changes: the list, one of them, its begin and its end."""
 
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, json, redirect, render_template, request
 
@@ -77,47 +77,30 @@ def change_list_json() -> Response:
     return _file(json.dumps([change_json(change) for change in _exported()], default=str), "json")
 
 
-@blueprint.post("/files/<place>/update")
-@web.allow("file.write")
-def change_update(place: str) -> Answer:
-    """Begin a change of a file that was looked at."""
-    return _begun(place, DraftAction.UPDATE)
-
-
 @blueprint.get("/files/<place>/new")
 @web.allow("file.write")
 def change_new(place: str) -> Page:
-    return _begin_page(place, DraftAction.NEW, request.args.to_dict(), {})
+    """Ask for the path of a new file; ``path`` is the folder that was looked at."""
+    folder, ref = request.args.get("path", ""), request.args.get("ref", "")
+    values = {"path": f"{folder}/" if folder else "", "ref": ref, "action": DraftAction.NEW.value}
+    return _begin_page(place, values, {})
 
 
 @blueprint.post("/files/<place>/new")
 @web.allow("file.write")
-def change_new_begin(place: str) -> Answer:
-    return _begun(place, DraftAction.NEW)
-
-
-@blueprint.get("/files/<place>/rename")
-@web.allow("file.write")
-def change_rename(place: str) -> Page:
-    return _begin_page(place, DraftAction.RENAME, request.args.to_dict(), {})
-
-
-@blueprint.post("/files/<place>/rename")
-@web.allow("file.write")
-def change_rename_begin(place: str) -> Answer:
-    return _begun(place, DraftAction.RENAME)
-
-
-@blueprint.get("/files/<place>/delete")
-@web.allow("file.write")
-def change_delete(place: str) -> Page:
-    return _begin_page(place, DraftAction.DELETE, request.args.to_dict(), {})
-
-
-@blueprint.post("/files/<place>/delete")
-@web.allow("file.write")
-def change_delete_begin(place: str) -> Answer:
-    return _begun(place, DraftAction.DELETE)
+def change_begin(place: str) -> Answer:
+    """Begin a change of whatever kind, and lead to its editor; on a mistake show the form again."""
+    values = _values("path", "new_path", "ref", "commit", "action", "encoding")
+    if values["action"] == DraftAction.RENAME and "new_path" not in request.form:
+        return _begin_page(place, values, {})
+    try:
+        begun = _changes().begin(web.actor(), place, _wanted(place, values))
+    except (Invalid, Conflict, PlaceError) as error:
+        return _begin_page(place, values, _messages(error, "path")), error.status
+    if values["action"] == DraftAction.DELETE:
+        return redirect(f"/files/changes/{begun.change.id}/commit", 303)
+    more = {} if begun.is_new else {"kept": "yes"}
+    return redirect(edit_url(begun.change.id, begun.path, **more), 303)
 
 
 @blueprint.get("/files/changes/<change_id>")
@@ -261,31 +244,22 @@ def _messages(error: QuarterdeckError, field: str) -> dict[str, str]:
     return error.fields if isinstance(error, Invalid) else {field: error.message}
 
 
-def _begun(place: str, action: DraftAction) -> Answer:
-    """Begin a change and lead to its editor; on a mistake show the form again."""
-    values = _values("path", "new_path", "target", "base", "encoding")
-    names = {"path": values["path"], "new_path": values["new_path"]}
-    body = parse(FileBody, names | {"action": action.value, "encoding": values["encoding"]}).wanted()
-    wanted = Wanted(body.path, action, body.new_path, values["target"], values["base"], body.encoding)
-    try:
-        begun = _changes().begin(web.actor(), place, wanted)
-    except (Invalid, Conflict, PlaceError) as error:
-        return _begin_page(place, action, values, _messages(error, "path")), error.status
-    if action is DraftAction.DELETE:
-        return redirect(f"/files/changes/{begun.change.id}/commit", 303)
-    more = {} if begun.is_new else {"kept": "yes"}
-    return redirect(edit_url(begun.change.id, begun.path, **more), 303)
+def _wanted(place: str, values: dict[str, str]) -> Wanted:
+    names = {name: values[name] for name in ("path", "new_path", "encoding")}
+    body = parse(FileBody, names | {"action": values["action"] or DraftAction.NEW.value})
+    target, base = _changes().beginning.target_of(web.actor(), place, values["ref"], values["commit"])
+    return Wanted(body.path, body.action, body.new_path, target, base, body.encoding)
 
 
-def _begin_page(place: str, action: DraftAction, values: dict[str, str], errors: dict[str, str]) -> str:
+def _begin_page(place: str, values: dict[str, str], errors: dict[str, str]) -> str:
     record = web.part(Files).places.get(web.actor(), place, "file.write")
+    known = values["action"] in set(DraftAction)
     return render_template(
         "files/change_begin.html",
         place=record,
-        action=action,
+        action=DraftAction(values["action"]) if known else DraftAction.NEW,
         values=values,
         errors=errors,
-        place_url=f"/files/{quote(record.name)}",
     )
 
 

@@ -1,10 +1,10 @@
 """The pages of a file in a change: edited, compared, committed, and brought up to what others made of it."""
 
+from contextlib import closing
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, render_template, request
-from werkzeug.datastructures import FileStorage
 
 from quarterdeck.core import costs, web
 from quarterdeck.core.errors import Conflict, Invalid, QuarterdeckError, TooLarge
@@ -53,7 +53,7 @@ def file_save(change_id: str) -> Answer:
     """Save the draft, whatever comes next; on any failure the text is on the page again."""
     path, text = request.args.get("path", ""), request.form.get("text")
     try:
-        draft = _saved(change_id, path, text, request.files.get("file"))
+        draft = _saved(change_id, path, text)
     except (Conflict, Invalid, TooLarge) as error:
         return _unsaved(change_id, path, text, error), error.status
     return redirect(_next_url(change_id, draft.path), 303)
@@ -145,15 +145,23 @@ def _url(change_id: str, page: str, **asked: str) -> str:
     return f"/files/changes/{change_id}/{page}?{urlencode(asked)}"
 
 
-def _saved(change_id: str, path: str, text: str | None, upload: FileStorage | None) -> DraftRecord:
+def _saved(change_id: str, path: str, text: str | None) -> DraftRecord:
     """Save an uploaded file where there is one, else the text; without either nothing is to be saved."""
     drafts, version = _changes().drafts, _version()
-    if upload is not None and upload.filename:
-        content = upload.stream.read(MOST_UPLOADED + 1)
+    if (content := _uploaded()) is not None:
         return drafts.save_bytes(web.actor(), change_id, path, content, version)
     if text is None:
         return drafts.get(web.actor(), change_id, path)
     return drafts.save_text(web.actor(), change_id, path, text, version)
+
+
+def _uploaded() -> bytes | None:
+    """Return the file that was sent, one byte more of it than may be; None where none was chosen."""
+    upload = request.files.get("file")
+    if upload is None:
+        return None
+    with closing(upload.stream):  # beside a long text it is a file on disk, also an empty one
+        return upload.stream.read(MOST_UPLOADED + 1) if upload.filename else None
 
 
 def _version() -> int | None:

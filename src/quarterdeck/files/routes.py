@@ -1,6 +1,6 @@
 """The pages of files for everybody: which places there are, choosing a file, and looking at it."""
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, make_response, render_template, request
@@ -75,6 +75,7 @@ def file_view(name: str) -> Answer:
         encodings=ENCODINGS,
         crumbs=_crumbs(view.path.rpartition("/")[0]),
         actions=_actions(view),
+        encoding=query.encoding,
         query=_query,
         shown=shown,
     )
@@ -120,11 +121,10 @@ def _with_status(page: str, choice: Choice) -> Response:
     return response
 
 
-def _actions(view: View) -> dict[str, Any]:  # Any: texts
-    """Return where a change of the file begins, by what it does."""
-    base = f"/files/{view.place.name}"
+def _actions(view: View) -> dict[str, str]:
+    """Return what a change that begins here is told: of this file, and of a new one beside it."""
+    folder, slash, _ = view.path.rpartition("/")
     return {
-        "begin": f"{base}/new",
-        "new": f"{base}/new{_query(ref=view.ref, path=view.path.rpartition('/')[0])}",
-        "raw": f"{base}/raw{_query(ref=view.ref, path=view.path)}",
+        "file": _query(path=view.path, target=view.ref, base=view.commit),
+        "folder": _query(path=folder + slash, target=view.ref, base=view.commit),
     }

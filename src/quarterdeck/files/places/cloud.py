@@ -280,6 +280,11 @@ class CloudPlace:
     ) -> str:
         return self._commits.commit(branch, base, changes, message, author)
 
+    def merge(
+        self, branch: str, target: str, *, tip: str, target_tip: str, author: Author, message: str
+    ) -> str:
+        raise Unsupported("At Bitbucket a pull request brings one branch into another: open one.")
+
     def open_proposal(self, draft: ProposalDraft) -> Proposal:
         if not all(_ACCOUNT.match(reviewer) for reviewer in draft.reviewers):
             raise Invalid({"reviewers": "Give Bitbucket accounts by their UUID in braces, such as {1a2b…}."})

@@ -178,5 +178,6 @@ def _file_part(change: FileChange) -> Part:
 def _signature(author: Author) -> str:
     """Return an author as git has it; what would end the name or the address early is left out."""
     marks = str.maketrans("", "", "<>")
-    name, email = clean(author.name, 200).translate(marks).strip(), clean(author.email, 254).translate(marks)
+    name = clean(author.name, 200).translate(marks).strip()
+    email = clean(author.email, 254).translate(marks).replace(" ", "")
     return f"{name} <{email}>"

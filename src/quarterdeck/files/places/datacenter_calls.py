@@ -1,5 +1,6 @@
 """Calls to one repository of a Bitbucket Data Center: its addresses, its pages and its kinds of refusal."""
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -22,6 +23,8 @@ _HASH: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _NO_RIGHT: Final = frozenset({"AuthorisationException", "NoAccessAuthenticationException"})
 """A person who is known, answered with 401 all the same: signing in anew would not help."""
 _NO_REPOSITORY: Final = frozenset({"NoSuchProjectException", "NoSuchRepositoryException"})
+
+log = logging.getLogger(__name__)
 
 Query = Sequence[tuple[str, str]]
 
@@ -55,11 +58,11 @@ class RepositoryCalls:
             most_bytes=most_bytes,
             is_listing=is_listing,
         )
-        return self.good(self.client.call(call), what=what, needs=READ)
+        return self.good(self._called(call), what=what, needs=READ)
 
     def ask_server(self, *segments: str, query: Query = ()) -> Answer:
         """GET something that is not the repository's, and return the answer whatever its status says."""
-        return self.client.call(Call(segments=(*API, *segments), query=query, accepts=_JUDGED))
+        return self._called(Call(segments=(*API, *segments), query=query, accepts=_JUDGED))
 
     def send(
         self,
@@ -70,7 +73,7 @@ class RepositoryCalls:
         api: tuple[str, ...] = API,
     ) -> Answer:
         """Change something, and return the answer with its status still to be judged."""
-        return self.client.call(
+        return self._called(
             Call(
                 method=method,
                 segments=(*api, *self.segments, *segments),
@@ -99,6 +102,16 @@ class RepositoryCalls:
             if seen > MOST_VALUES:
                 break
         raise PlaceError(f"{what} has more than can be listed here.")
+
+    def _called(self, call: Call) -> Answer:
+        """Make a call, and log Bitbucket's own name of what went wrong."""
+        answer = self.client.call(call)
+        if answer.status >= 400:
+            problem = self.problem(answer)
+            log.info(
+                "%s answered %s: %s (%s)", self.client.host, answer.status, problem.message, problem.name
+            )
+        return answer
 
     def _page(self, segments: tuple[str, ...], query: Query, what: str) -> dict[str, Any]:
         try:
@@ -141,7 +154,8 @@ class RepositoryCalls:
         return Refused(f"The token is good, but lacks {needs}.{said(problem)}", needs=needs)
 
     def _absence(self, answer: Answer, problem: Problem, what: str) -> PlaceError:
-        if not problem.name and answer.media_type != "application/json":
+        is_bitbucket = answer.media_type == "application/json" or "x-ausername" in answer.headers
+        if not problem.name and not is_bitbucket:
             return Unanswered(no_api(self.client.host))
         if problem.name in _NO_REPOSITORY:
             return Missing(f"There is no repository {self.name}, or the token's account may not see it.")

@@ -276,6 +276,7 @@ class Client:
     async def _send(self, client: httpx.AsyncClient, request: _Request, url: str) -> Answer:
         self.allowance.count()
         call = request.call
+        client.cookies.clear()  # the credential alone says who asks
         sent = client.build_request(call.method, url, headers=request.headers, content=request.content)
         response = await client.send(sent, stream=True)
         try:
@@ -345,7 +346,8 @@ async def _body(response: httpx.Response, call: Call) -> bytes:
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Unanswered("The repository's server packed its answer, which was not asked for.")
     is_error = response.status_code not in call.accepts
-    most = _MOST_ERROR_BYTES if is_error else call.most_bytes or MOST_JSON_BYTES
+    allowed = MOST_JSON_BYTES if call.most_bytes is None else call.most_bytes
+    most = _MOST_ERROR_BYTES if is_error else allowed
     length = response.headers.get("Content-Length", "")
     body = bytearray()
     if is_error or not (length.isdigit() and int(length) > most):

@@ -30,27 +30,33 @@ def changed_tree(store: "Store", base: bytes, tip: bytes, changes: Sequence[File
     _check_fresh(store, store.commit(base).tree, before, changes)
     edit = TreeEdit(store, before)
     for change in sorted(changes, key=lambda each: each.action is not Action.DELETE):
-        path = paths.encode_path(change.path)
-        if change.action is Action.DELETE:
-            edit.remove(path)
-        else:
-            edit.put(path, _file_node(store, change))
+        _apply(edit, store, change)
     after = edit.write()
     if after == before:
         raise Unchanged("Nothing differs from what is committed already.")
     return after
 
 
+def _apply(edit: TreeEdit, store: "Store", change: FileChange) -> None:
+    path = paths.encode_path(change.path)
+    if change.action is Action.DELETE:
+        edit.remove(path)
+        return
+    there = edit.node_at(path)
+    if change.is_new and there is not None and not there.is_folder:
+        raise Exists(f"There is already a file “{paths.shown(change.path)}”.")
+    edit.put(path, _file_node(store, change))
+
+
 def _check_fresh(store: "Store", base: bytes, tip: bytes, changes: Sequence[FileChange]) -> None:
+    """Raise Stale where the base and the tip hold something else at a path; of new ones ``_apply`` judges."""
     stale = []
-    for change in changes:
+    for change in (each for each in changes if not each.is_new):
         path = paths.encode_path(change.path)
         there = node_at(store, tip, path)
-        if change.is_new and there is not None:
-            raise Exists(f"There is already a file or folder “{paths.shown(change.path)}”.")
         if base != tip and node_at(store, base, path) != there:
             stale.append(change.path)
-        elif not change.is_new:
+        else:
             _check_kind(change, there)
     if stale:
         names = ", ".join(f"“{paths.shown(path)}”" for path in stale)

@@ -7,6 +7,7 @@ All faults of a damaged or odd repository leave here as PlaceError. dulwich take
 
 import os
 import struct
+import tempfile
 import traceback
 import zlib
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dulwich import errors
+from dulwich.config import ConfigFile
 from dulwich.file import FileLocked, adjust_shared_perm
+from dulwich.object_store import DiskObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree, parse_tree, valid_hexsha
 from dulwich.pack import PackFileDisappeared
 from dulwich.refs import HEADREF, Ref, SymrefLoop
@@ -94,7 +97,9 @@ def opened(folder: Path) -> Iterator["Store"]:
     """Open the repository for one call, in 0.4 ms: no state to share between threads or to get old."""
     repository = _open(folder)
     try:
-        yield Store(repository)
+        with _told():
+            store = Store(repository)
+        yield store
     finally:
         repository.close()
 
@@ -104,11 +109,10 @@ class Store:
 
     def __init__(self, repository: Repo) -> None:
         self._repository = repository
-        self._objects = repository.object_store
-        self._objects.fsync_object_files = True  # a ref is synced, so what it points to must be too
+        self._config = repository.get_config()
+        self._objects = repository.object_store = _plain_objects(repository.object_store, self._config)
         self._refs = repository.refs
         self._line = repository.parents_provider()
-        self._line.commit_graph = None  # a graph that is behind or damaged never decides here
 
     @property
     def control(self) -> Path:
@@ -119,11 +123,7 @@ class Store:
         """Return a setting of the repository's own configuration; empty when it is not set."""
         with _told():
             try:
-                return (
-                    self._repository.get_config()
-                    .get(section.encode(), name.encode())
-                    .decode(errors="replace")
-                )
+                return self._config.get(section.encode(), name.encode()).decode(errors="replace")
             except KeyError:
                 return ""
 
@@ -285,9 +285,39 @@ class Store:
             return None
 
     def _write(self, made: ShaFile) -> bytes:
+        """Write an object as git does, aside and renamed.
+
+        dulwich takes a lock of the object's own name: two writers of equal bytes would meet there, and a
+        crash would leave it for ever.
+        """
+        name = made.id.decode()
+        path = Path(self._objects.path) / name[:2] / name[2:]
         with _told(), _told_writing():
-            self._objects.add_object(made)
+            try:
+                os.utime(path)  # a tidying git must not take an old object that is used again
+            except FileNotFoundError:
+                self._write_file(path, made.as_legacy_object())
         return bytes(made.id)
+
+    def _write_file(self, path: Path, content: bytes) -> None:
+        with suppress(FileExistsError):
+            path.parent.mkdir()
+            adjust_shared_perm(path.parent, self._objects.shared_perm)
+        handle, name = tempfile.mkstemp(
+            prefix="tmp_obj_", dir=path.parent
+        )  # git removes old ones of this name
+        aside = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(handle, 0o444)
+                os.fsync(handle)
+            adjust_shared_perm(aside, self._objects.shared_perm)
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -359,6 +389,16 @@ def _open(folder: Path) -> Repo:
         repository.close()
         raise Unsupported(unsupported)
     return repository
+
+
+def _plain_objects(objects: DiskObjectStore, config: ConfigFile) -> DiskObjectStore:
+    """Return the objects without the indexes over all packs and all commits.
+
+    dulwich reads a graph of commits whole on each opening, and one that is behind or damaged must not decide.
+    """
+    config.set((b"core",), b"commitGraph", b"false")
+    config.set((b"core",), b"multiPackIndex", b"false")
+    return DiskObjectStore.from_config(objects.path, config, shared_perm=objects.shared_perm)
 
 
 def _unsupported(repository: Repo) -> str:

@@ -103,6 +103,12 @@ class TreeEdit:
             del self._folders[below]
         folder[name] = node
 
+    def node_at(self, path: bytes) -> "Node | None":
+        """Return what a path is by now; a folder also when it was emptied."""
+        parent, _, name = path.rpartition(b"/")
+        folder = self._folder(parent, make=False)
+        return folder.get(name) if folder is not None else None
+
     def remove(self, path: bytes) -> None:
         """Take a file away, when it is there; folders that get empty go when the tree is written."""
         parent, _, name = path.rpartition(b"/")
