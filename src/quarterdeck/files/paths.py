@@ -60,9 +60,12 @@ def is_editable_path(path: str) -> bool:
 
 def is_shown(path: str) -> bool:
     """Say whether a path of a listing is one that git would check out, so that it may be offered at all."""
-    if len(path) > _MOST_SHOWN or "\0" in path or _has_surrogate(path):
+    parts = path.split("/")
+    if len(path) > _MOST_SHOWN or "\0" in path or "" in parts or "." in parts or ".." in parts:
         return False
-    return not any(part in ("", ".", "..") or _is_git_folder(part) for part in path.split("/"))
+    if path.isascii() and "git" not in path.lower():  # nearly all of a large listing
+        return True
+    return not _has_surrogate(path) and not any(_is_git_folder(part) for part in parts)
 
 
 def shown(path: str) -> str:
@@ -75,6 +78,8 @@ def decode_path(path: bytes) -> str:
 
     A byte that is no UTF-8 becomes a private character: such a path can be looked at, but not be edited.
     """
+    if path.isascii():
+        return path.decode("ascii")
     try:
         text = path.decode()
     except UnicodeDecodeError:
