@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from quarterdeck.files.places.store import Node, Store
 
 _TRIES = 25
-"""Of each round at least one writer comes through; so many others at the same branch are out of the question."""
+"""In each round one writer comes through; so many at one branch are out of the question."""
 _MOST_DATES = 50_000
 _NO_PROPOSALS = "A repository on this machine has no pull requests: merge the branch instead."
 

@@ -171,12 +171,15 @@ class Store:
 
     def folder(self, id_: bytes) -> Iterator[tuple[bytes, Node]]:
         """Yield names and what they are."""
+        return ((name, Node(mode, hexadecimal)) for name, mode, hexadecimal in self.names(id_))
+
+    def names(self, id_: bytes) -> list[tuple[bytes, int, bytes]]:
+        """Return name, mode and id of what is in a folder: the quick way for all of a large tree."""
         with _told():
             kind, text = self._objects.get_raw(ObjectID(id_))
             if kind != _TREE:
                 raise ValueError(kind)
-            entries = [(name, Node(mode, hexadecimal)) for name, mode, hexadecimal in parse_tree(text, 20)]
-        return iter(entries)
+            return list(parse_tree(text, 20))
 
     def blob(self, id_: bytes) -> bytes:
         """Return the bytes of a file, proven by their hash."""
