@@ -1,8 +1,10 @@
 """Branches, commits and merges in a repository on this machine, beside the real git that does the same."""
 
+import itertools
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from quarterdeck.files.places.place import (
     Stale,
     Unchanged,
 )
-from tests.files.repositories import Files, Repository, clone, environment, make_repository
+from tests.files.repositories import Files, Repository, clone, copy, environment, make_repository
 
 ADA = Author("Ada Lovelace", "ada@example.org")
 START: Files = {
@@ -48,16 +50,21 @@ def delete(path: str) -> FileChange:
     return FileChange(path, Action.DELETE)
 
 
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    repository = make_repository(tmp_path_factory.mktemp("pattern") / "a.git", START)
+    repository.git("branch", "work")
+    return repository
+
+
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return make_repository(tmp_path / "a.git", START)
+def repository(pattern: Repository, tmp_path: Path) -> Repository:
+    return copy(pattern, tmp_path / "a.git")
 
 
 @pytest.fixture
 def place(repository: Repository) -> LocalPlace:
-    place = LocalPlace(repository.folder)
-    place.create_branch("work", place.tip("main"))
-    return place
+    return LocalPlace(repository.folder)
 
 
 def commit(place: LocalPlace, *changes: FileChange, base: str = "", message: str = "Change it") -> str:
@@ -107,14 +114,13 @@ def test_several_files_go_into_one_commit_that_git_finds_faultless(
         unique_by=lambda change: change[0],
     ).map(dict),
 )  # fmt: skip
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_commit_does_what_a_plain_table_of_files_would(
-    shared: tuple[Repository, LocalPlace], wanted: dict[str, bytes | None]
+    shared: tuple[Repository, LocalPlace], numbers: Iterator[int], wanted: dict[str, bytes | None]
 ) -> None:
     place = shared[1]
-    tip = place.tip("main")
-    place.delete_branch("work")
-    place.create_branch("work", tip)
+    tip, branch = place.tip("main"), f"work-{next(numbers)}"
+    place.create_branch(branch, tip)
     table = {entry.path: place.read(tip, entry.path, most_bytes=9) for entry in place.list_files(tip)}
     changes = [
         delete(path) if content is None else write(path, content) if path in table else new(path, content)
@@ -130,13 +136,18 @@ def test_a_commit_does_what_a_plain_table_of_files_would(
         expected = (Unchanged,)
     if expected:
         with pytest.raises(expected):
-            commit(place, *changes)
-        assert place.tip("work") == tip
+            place.commit(branch, tip, changes, "x", ADA)
+        assert place.tip(branch) == tip
         return
-    made = commit(place, *changes)
+    made = place.commit(branch, tip, changes, "x", ADA)
     assert after == {
         entry.path: place.read(made, entry.path, most_bytes=9) for entry in place.list_files(made)
     }
+
+
+@pytest.fixture(scope="module")
+def numbers() -> Iterator[int]:
+    return itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -519,6 +530,7 @@ def test_a_shared_repository_stays_shared(repository: Repository) -> None:
 def test_the_hooks_and_filters_of_a_repository_never_run(repository: Repository, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     repository.commit({".gitattributes": b"* filter=x\n"})
+    (repository.folder / "hooks").mkdir()
     for name in (
         "pre-receive",
         "update",
@@ -534,7 +546,6 @@ def test_the_hooks_and_filters_of_a_repository_never_run(repository: Repository,
         repository.git("config", setting, f"touch {mark}")
     repository.git("config", "commit.gpgSign", "true")
     place = LocalPlace(repository.folder)
-    place.create_branch("work", place.tip("main"))
     commit(place, write("README.md", b"as it is\r\n"))
     merge(place)
     assert place.check(for_writing=True)[-1].is_ok

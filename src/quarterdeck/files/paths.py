@@ -78,6 +78,8 @@ def decode_path(path: bytes) -> str:
 
     A byte that is no UTF-8 becomes a private character: such a path can be looked at, but not be edited.
     """
+    if path.isascii():
+        return path.decode("ascii")
     try:
         text = path.decode()
     except UnicodeDecodeError:

@@ -34,7 +34,8 @@ from quarterdeck.files.places.tree_edits import entries, node_at
 if TYPE_CHECKING:
     from quarterdeck.files.places.store import Node, Store
 
-_TRIES = 5
+_TRIES = 25
+"""In each round one writer comes through; so many at one branch are out of the question."""
 _MOST_DATES = 50_000
 _NO_PROPOSALS = "A repository on this machine has no pull requests: merge the branch instead."
 

@@ -1,6 +1,7 @@
 """Looks into the tree of a commit and makes new trees from old ones; nothing here is recursive."""
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from quarterdeck.files import paths
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 DEEPEST = 200
 MOST_FILES = 500_000
+_KIND, _FOLDER = 0o170000, 0o040000
+_KINDS = {0o120000: EntryKind.LINK, 0o160000: EntryKind.SUBMODULE}
 _NO_NAMES = (b"", b".", b"..")
 
 
@@ -38,20 +41,21 @@ def entries(store: "Store", root: bytes) -> list[Entry]:
     while waiting:
         prefix, folder, depth = waiting.pop()
         folders += 1
-        for name, node in store.folder(folder):
+        for name, mode, id_ in store.names(folder):
             if name in _NO_NAMES or b"/" in name:
                 continue  # what git would never check out, made to look like another path
-            path = prefix + name
-            if node.is_folder:
-                waiting.append((path + b"/", node.id, depth + 1))
+            if mode & _KIND == _FOLDER:
+                waiting.append((prefix + name + b"/", id_, depth + 1))
             else:
-                found.append(Entry(paths.decode_path(path), _kind_of(node)))
+                found.append(
+                    Entry(paths.decode_path(prefix + name), _KINDS.get(mode & _KIND, EntryKind.FILE))
+                )
         if depth > DEEPEST or len(found) > MOST_FILES or folders + len(waiting) > MOST_FILES:
             raise PlaceError(
                 f"The repository has more than {MOST_FILES:,} files, or folders deeper than {DEEPEST}: "
                 "its files can't be listed. A file can still be opened by its path."
             )
-    found.sort(key=lambda entry: entry.path)
+    found.sort(key=attrgetter("path"))
     return found
 
 
@@ -168,12 +172,6 @@ class TreeEdit:
                     return True
                 waiting.append(below)
         return False
-
-
-def _kind_of(node: "Node") -> EntryKind:
-    if node.is_link:
-        return EntryKind.LINK
-    return EntryKind.SUBMODULE if node.is_submodule else EntryKind.FILE
 
 
 def _split(node: "Node | None") -> "tuple[bytes | None, Node | None]":
