@@ -8,6 +8,7 @@ import socket
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from quarterdeck.access.grants import Grants
 from quarterdeck.access.profiles import Profiles
@@ -21,6 +22,8 @@ from quarterdeck.core.loop import Loop
 from quarterdeck.core.migrations import migrate
 from quarterdeck.core.security import key_file, private_directory
 from quarterdeck.core.vault import Vault
+from quarterdeck.files.changes import Changes, author_for
+from quarterdeck.files.places.place import Author
 from quarterdeck.files.register import Places
 from quarterdeck.files.service import Files
 from quarterdeck.history.peers import PeerBook
@@ -213,6 +216,22 @@ class Parts:
     def peers(self) -> PeerBook:
         """Who asks the workers for their histories."""
         return PeerBook(WorkerPeers(self.hosts, self.history))
+
+    @cached_property
+    def changes(self) -> Changes:
+        return Changes(
+            self.db,
+            self.history,
+            self.clock,
+            self.files.places,
+            branch_hours=self.settings.file_branch_hours,
+            author_of=self._author_of,
+        )
+
+    def _author_of(self, actor: Actor) -> Author:
+        """Return who a commit is by; addresses are made up at the host that people open the pages at."""
+        host = urlsplit(self.address).hostname or "localhost"
+        return author_for(actor, self.profiles.chosen_by(actor).display_name, host)
 
     def _key(self, name: str) -> bytes:
         return key_file(self.settings.home / "keys" / f"{name}.key")

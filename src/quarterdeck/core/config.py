@@ -268,6 +268,11 @@ class Settings:
     ssh_sample_tag: str = _setting(
         str, "", "Tag of the SSH hosts whose figures are read through a shell channel; none when empty."
     )
+    file_branch_hours: int = _setting(
+        whole(1, 8760),
+        72,
+        "How long a temporary branch of a change of files is kept without a commit; its text is kept longer.",
+    )
     history_segment_megabytes: int = _setting(
         whole(1, 4096), 256, "Size at which a history file is closed, in MB."
     )
