@@ -373,6 +373,10 @@ VERBS: Final = {
     ),
     _signed_in(_VIEWER, "runs:read"): ("runs list", "runs output absent", "runs show absent"),
     _signed_in(_VIEWER, "history:read"): ("history export --until 2020-01-01", "history show -n 1"),
+    _signed_in(_VIEWER, "files:read"): ("file find absent x", "file show absent x", "place list"),
+    _signed_in(_ADMINISTRATOR, "files:write"): (
+        "place add --kind local --url /srv/x -- -bad", "place remove absent", "place test absent",
+    ),
     _signed_in(_OPERATOR, "hosts:run"): (
         "host test absent", "silence add --host absent --reason x", "silence end absent",
     ),

@@ -10,9 +10,11 @@ from typing import Any
 
 from apiflask import APIFlask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from quarterdeck.access.identify import SESSION_COOKIE
+from quarterdeck.access.models import Person
 from quarterdeck.access.service import Access
 from quarterdeck.core import web
 from quarterdeck.core.actors import SYSTEM, Actor
@@ -44,6 +46,10 @@ class World:
     parts: CheapParts
     app: APIFlask
     cookies: dict[str, str]
+    folder: Path
+    """Where the repositories of one test are."""
+    begun_at: int = 0
+    """How many lines the history had when the test began."""
 
     @property
     def places(self) -> Places:
@@ -53,11 +59,19 @@ class World:
         return Visitor(self.app.test_client(), self.cookies.get(name, ""))
 
     def actor(self, name: str) -> Actor:
-        return self.parts.access.actor_for_session(self.cookies[name], "127.0.0.1")
+        actor = self.parts.access.actor_for_session(self.cookies[name], "127.0.0.1")
+        assert actor is not None
+        return actor
+
+    def join(self, name: str, *groups: str) -> None:
+        """Put somebody into groups, as the rules of an identity provider do."""
+        with self.parts.db.write() as session:
+            session.execute(update(Person).where(Person.name == name).values(groups=list(groups)))
+        self.parts.access.forget_rights()
 
     def repository(self, name: str, files: Files | None = None) -> Repository:
         """Make a repository beside the home; None: without a commit."""
-        return make_repository(self.home.parent / f"{name}.git", files)
+        return make_repository(self.folder / f"{name}.git", files)
 
     def add(self, name: str, files: Files | None = None, **more: Any) -> Repository:  # Any: of the draft
         """Make a repository and a place of the same name."""
@@ -72,13 +86,22 @@ class World:
         return record
 
     def records(self, action: str) -> list[dict[str, Any]]:  # Any: JSON
-        """Return the lines of the history about an action."""
-        lines = [
-            json.loads(line)
-            for path in sorted((self.home / "history").glob("*.jsonl"))
-            for line in path.read_bytes().splitlines()
-        ]
+        """Return the lines of the history about an action since the test began."""
+        lines = map(json.loads, self._lines()[self.begun_at :])
         return [line for line in lines if line["action"] == action]
+
+    def begin(self, folder: Path) -> None:
+        """Leave nothing of the test before."""
+        for record in self.places.all():
+            self.places.define(SYSTEM, [])
+            if self.places.by_id(record.id):
+                self.places.remove(SYSTEM, record.name)
+        self.join("nils")
+        self.folder, self.begun_at = folder, len(self._lines())
+
+    def _lines(self) -> list[bytes]:
+        files = sorted((self.home / "history").glob("*.jsonl"))
+        return [line for path in files for line in path.read_bytes().splitlines()]
 
 
 class Visitor:
@@ -114,5 +137,5 @@ def open_world(folder: Path, **settings: str) -> Iterator[World]:
         cookies[name] = parts.access.sign_in(name, PASSWORD)
     app = create_app(parts)
     web.provide(app, Metrics())
-    yield World(home, clock, parts, app, cookies)
+    yield World(home, clock, parts, app, cookies, folder)
     parts.close()

@@ -87,6 +87,14 @@ def test_two_masters_that_start_at_once_make_one(home: Path) -> None:
     assert sorted(path.name for path in (home / "files").iterdir()) == ["example.git", "example.made"]
 
 
+def test_a_home_behind_a_link_is_named_by_its_real_folder(home: Path, tmp_path: Path) -> None:
+    home.mkdir()
+    (tmp_path / "link").symlink_to(home)
+    folder = example.ensure_example(tmp_path / "link", SystemClock())
+    assert folder is not None
+    assert LocalPlace(folder).default_branch() == "main"
+
+
 def test_only_the_owner_of_the_home_can_look_into_it(home: Path) -> None:
     made(home)
     assert (home / "files").stat().st_mode & 0o077 == 0

@@ -21,11 +21,11 @@ _BRANCH, _TAG = b"refs/heads/main", b"refs/tags/v1.0"
 
 
 def ensure_example(home: Path, clock: Clock) -> Path | None:
-    """Make the example in a home that never had one, and return its folder; None in any other home.
+    """Make the example in a home that never had one, and return its real folder; None in any other home.
 
     It stands there whole or not at all, and what people did with it, also to remove it, stays so.
     """
-    folder, made = home / FOLDER, home / _MADE
+    folder, made = home.resolve() / FOLDER, home / _MADE
     if made.exists():
         return None
     private_directory(folder.parent)

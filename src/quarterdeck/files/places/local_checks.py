@@ -19,7 +19,7 @@ _HOOKS = ("pre-receive", "update", "post-receive", "post-update", "reference-tra
 def read_folder(text: str) -> Path:
     """Return the folder that an administrator names for a place; raises ValueError with a message for people.
 
-    It must be the real one, without symbolic links on the way: nobody can turn the place elsewhere later.
+    It must be the real one, without symbolic links on the way: whoever owns a link could turn the place.
     """
     if not text.startswith("/") or text != paths.shown(text) or len(text) > 500:
         raise ValueError("Give the folder of the repository as an absolute path, such as /srv/git/conf.git.")

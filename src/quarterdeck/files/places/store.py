@@ -12,6 +12,7 @@ import traceback
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOENT
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ SUBMODULE_MODE = 0o160000
 _SYMBOLIC = b"ref: "
 _BLOB, _TREE = 3, 2
 _DEEPEST_TAG = 20
+_TRIES = 10
 _FAULTS = (
     errors.ApplyDeltaError,
     errors.ChecksumMismatch,
@@ -298,18 +300,12 @@ class Store:
         with _told(), _told_writing():
             try:
                 os.utime(path)  # a tidying git must not take an old object that is used again
-            except FileNotFoundError:
+            except (FileNotFoundError, PermissionError):  # not there, or another account's
                 self._write_file(path, made.as_legacy_object())
         return bytes(made.id)
 
     def _write_file(self, path: Path, content: bytes) -> None:
-        with suppress(FileExistsError):
-            path.parent.mkdir()
-            adjust_shared_perm(path.parent, self._objects.shared_perm)
-        handle, name = tempfile.mkstemp(
-            prefix="tmp_obj_", dir=path.parent
-        )  # git removes old ones of this name
-        aside = Path(name)
+        handle, aside = self._temporary(path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -321,6 +317,17 @@ class Store:
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
+
+    def _temporary(self, folder: Path) -> tuple[int, Path]:
+        """Open a file of a name that git tidies away when it is left behind."""
+        for _ in range(_TRIES):
+            with suppress(FileExistsError):
+                folder.mkdir()
+                adjust_shared_perm(folder, self._objects.shared_perm)
+            with suppress(FileNotFoundError):  # a tidying git has removed the empty folder again
+                handle, name = tempfile.mkstemp(prefix="tmp_obj_", dir=folder)
+                return handle, Path(name)
+        raise FileNotFoundError(ENOENT, "the folder of objects goes away", str(folder))
 
 
 @contextmanager
@@ -378,6 +385,8 @@ def _first_line(file: Path) -> bytes:
 def _open(folder: Path) -> Repo:
     if not folder.is_dir():
         raise Missing("The folder of the repository is not there; an administrator can test the place.")
+    if folder.resolve() != folder:
+        raise Missing("A symbolic link leads to the repository; an administrator can name the real folder.")
     try:
         repository = Repo(str(folder))
     except errors.NotGitRepository as error:
