@@ -105,9 +105,7 @@ class World:
             for line in path.read_bytes().splitlines()
         ]
         wanted = (action, kind, f"place:{self.place}")
-        return [
-            line["detail"] for line in lines if (line["action"], line["kind"], line["object"]) == wanted
-        ]
+        return [line["detail"] for line in lines if (line["action"], line["kind"], line["object"]) == wanted]
 
     def blob(self, change: ChangeRecord, path: str = "conf/app.yml") -> bytes:
         """Return what git has on the branch of a change."""
@@ -153,13 +151,9 @@ def draft_of_place(repository: Repository, name: str, **more: Any) -> PlaceDraft
     )
 
 
-def open_parts(home: Path, clock: SetClock) -> Parts:
-    """Open a master on a home; twice for the same one is a restart, or a second process."""
-    parts = Parts(Settings(home=home), clock)
-    if not parts.access.list_people():
-        for name, role in CAST.items():
-            parts.access.add_person(SYSTEM, name, role=role, password=PASSWORD)
-    return parts
+def add_cast(parts: Parts) -> None:
+    for name, role in CAST.items():
+        parts.access.add_person(SYSTEM, name, role=role, password=PASSWORD)
 
 
 @contextlib.contextmanager
@@ -175,7 +169,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One master for a file of tests: to make one takes longer than they do."""
     home = tmp_path_factory.mktemp("master") / "home"
     clock = SetClock()
-    parts = open_parts(home, clock)
+    parts = Parts(Settings(home=home), clock)
+    add_cast(parts)
     yield World(home, Repository(home), clock, parts)
     parts.close()
 
