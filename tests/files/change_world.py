@@ -31,7 +31,7 @@ from quarterdeck.master_parts import MasterParts
 from tests.access.factories import CAST, CHEAP, PASSWORD, SetClock, csrf_of
 from tests.files.repositories import Repository, make_repository
 
-FILES = {
+FILES: dict[str | bytes, bytes | None] = {
     "conf/app.yml": b"port: 80\nhost: a\nname: x\n",
     "conf/win.ini": b"[a]\r\nx=1\r\n",
     "data.bin": b"\x00\x01\x02",
