@@ -26,7 +26,7 @@ from quarterdeck.files.changes import Changes
 from quarterdeck.files.conflicts import FileConflict, Side
 from quarterdeck.files.models import ChangeState, DraftAction
 
-blueprint = APIBlueprint("changes_api", __name__, url_prefix="/api/v1", tag="Changes")
+blueprint = APIBlueprint("changes_api", __name__, url_prefix="/api/v1", tag="Files")
 
 Json = dict[str, Any]  # Any: JSON
 _FAILS = {502: "The repository did not do it; the drafts are kept", 503: "Its limit of calls is reached"}
