@@ -21,6 +21,7 @@ CALLS: Final = {
     "POST {base}/{}/revoke": "DELETE /tokens/{}",
     "POST /bases": "POST /bases",
     "POST /bases/{}/remove": "DELETE /bases/{}",
+    "POST /files/{}/update": "POST /changes",
     "POST /files/places/add": "POST /places",
     "POST /files/places/{}/edit": "PATCH /places/{}",
     "POST /files/places/{}/remove": "DELETE /places/{}",

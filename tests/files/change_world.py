@@ -105,9 +105,7 @@ class World:
             for line in path.read_bytes().splitlines()
         ]
         wanted = (action, kind, f"place:{self.place}")
-        return [
-            line["detail"] for line in lines if (line["action"], line["kind"], line["object"]) == wanted
-        ]
+        return [line["detail"] for line in lines if (line["action"], line["kind"], line["object"]) == wanted]
 
     def blob(self, change: ChangeRecord, path: str = "conf/app.yml") -> bytes:
         """Return what git has on the branch of a change."""

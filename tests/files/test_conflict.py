@@ -162,9 +162,7 @@ def test_file_that_others_removed_is_kept_or_let_go(world: World) -> None:
     assert world.blob(world.commit(kept)) == b"mine\n"
     ada = world.actor("ada")
     hers = world.changes.conflicts.get(ada, dropped.id, APP)
-    world.changes.conflicts.resolve(
-        ada, dropped.id, APP, Decision(hers.commit, hers.side, keep=Keep.THEIRS)
-    )
+    world.changes.conflicts.resolve(ada, dropped.id, APP, Decision(hers.commit, hers.side, keep=Keep.THEIRS))
     assert not world.get(dropped, "ada").waiting
 
 

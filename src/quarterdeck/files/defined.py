@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from quarterdeck.core.actors import SYSTEM
+from quarterdeck.core.clock import Clock
 from quarterdeck.core.config import SettingsError
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.place_settings import PlaceSettings
@@ -20,19 +21,19 @@ def defined_drafts(defined: Sequence[PlaceSettings]) -> list[PlaceDraft]:
     return [_draft(each) for each in defined]
 
 
-def ensure_places(places: Places, defined: Sequence[PlaceSettings], home: Path) -> None:
+def ensure_places(places: Places, defined: Sequence[PlaceSettings], home: Path, clock: Clock) -> None:
     """Make the stored places those of the settings, beside those that people added; safe to repeat.
 
     Without any place in a home that never had the example, that is made. One that was removed stays removed.
     """
     places.define(SYSTEM, defined_drafts(defined))
-    folder = home / "places" / f"{EXAMPLE}.git"
-    if places.all() or folder.exists():
+    if places.all():
         return
     from quarterdeck.files.places.example import ensure_example
 
-    ensure_example(folder)
-    places.add(SYSTEM, PlaceDraft(name=EXAMPLE, kind=PlaceKind.LOCAL, url=str(folder)))
+    folder = ensure_example(home, clock)
+    if folder is not None:
+        places.add(SYSTEM, PlaceDraft(name=EXAMPLE, kind=PlaceKind.LOCAL, url=str(folder)))
 
 
 def _draft(defined: PlaceSettings) -> PlaceDraft:
