@@ -46,10 +46,11 @@ class Places:
         loop: Loop,
         *,
         rights_changed: Callable[[], None] = lambda: None,
+        opener: Opener | None = None,
     ) -> None:
         self._db, self._history, self._vault, self._clock = db, history, vault, clock
         self._rights_changed = rights_changed
-        self._opener = Opener(loop, clock)
+        self._opener = opener or Opener(loop, clock)
         self._lock = threading.Lock()
         self._open: dict[str, tuple[PlaceRecord, Place]] = {}
 

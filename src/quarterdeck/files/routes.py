@@ -9,7 +9,7 @@ from quarterdeck.core import costs, web
 from quarterdeck.core.forms import parse
 from quarterdeck.files.choosing import MOST_REFS, Choice, Question
 from quarterdeck.files.forms import ChooseQuery, RawQuery, ViewQuery
-from quarterdeck.files.looking import WORDS, View
+from quarterdeck.files.looking import WORDS
 from quarterdeck.files.paths import shown
 from quarterdeck.files.place_drafts import KINDS
 from quarterdeck.files.places.place import PlaceError, Ref, Throttled
@@ -63,7 +63,7 @@ def file_view(name: str) -> Answer:
     query = parse(ViewQuery, _given())
     looking = web.part(Files).looking
     view = looking.look(web.actor(), name, query.checked_ref(), query.path, encoding=query.encoding)
-    lines = looking.lines(view)
+    lines, folder = looking.lines(view), view.path.rpartition("/")[0]
     return render_template(
         "files/file_view.html",
         view=view,
@@ -73,8 +73,8 @@ def file_view(name: str) -> Answer:
         marked=query.marked,
         words=WORDS,
         encodings=ENCODINGS,
-        crumbs=_crumbs(view.path.rpartition("/")[0]),
-        actions=_actions(view),
+        crumbs=_crumbs(folder),
+        folder=folder,
         encoding=query.encoding,
         query=_query,
         shown=shown,
@@ -119,12 +119,3 @@ def _with_status(page: str, choice: Choice) -> Response:
     if isinstance(trouble, Throttled):
         response.headers["Retry-After"] = str(trouble.retry_after)
     return response
-
-
-def _actions(view: View) -> dict[str, str]:
-    """Return what a change that begins here is told: of this file, and of a new one beside it."""
-    folder, slash, _ = view.path.rpartition("/")
-    return {
-        "file": _query(path=view.path, target=view.ref, base=view.commit),
-        "folder": _query(path=folder + slash, target=view.ref, base=view.commit),
-    }
