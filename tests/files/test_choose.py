@@ -9,8 +9,9 @@ from quarterdeck.files.models import PlaceKind
 from quarterdeck.files.originals import Wanted
 from quarterdeck.files.place_drafts import PlaceDraft
 from tests.files.place_world import World
+from tests.files.repositories import Files
 
-FILES = {
+FILES: Files = {
     "README.md": b"# Deck\n",
     "conf/app.yaml": b"a: 1\n",
     "conf/prod/app.yaml": b"a: 2\n",
