@@ -16,6 +16,8 @@ from quarterdeck.core.errors import Invalid, Unreachable
 from quarterdeck.core.pinning import tls_context
 from quarterdeck.core.token_files import checked_token, read_token_file
 from quarterdeck.files.book import FileBook
+from quarterdeck.files.change_book import ChangeBook
+from quarterdeck.files.change_remote import RemoteChanges
 from quarterdeck.files.remote import RemoteFiles
 from quarterdeck.history.book import HistoryBook
 from quarterdeck.history.remote import RemoteHistory
@@ -78,6 +80,10 @@ class RemoteNode:
     @cached_property
     def hosts(self) -> HostBook:
         return RemoteHosts(self.api)
+
+    @cached_property
+    def changes(self) -> ChangeBook:
+        return RemoteChanges(self.api)
 
     @cached_property
     def files(self) -> FileBook:

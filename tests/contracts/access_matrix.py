@@ -151,6 +151,50 @@ NEEDS: Final = {
         GET    /api/v1/places/<name>/files                      place
         GET    /api/v1/places/<name>/file                       place
         GET    /api/v1/places/<name>/raw                        place
+        GET    /files/changes
+        GET    /files/changes.csv
+        GET    /files/changes.json
+        GET    /files/changes/<change_id>                       change
+        GET    /files/changes/<change_id>/edit                  change
+        GET    /files/changes/<change_id>/download              change
+        GET    /files/changes/<change_id>/difference            change
+        GET    /api/v1/changes
+        GET    /api/v1/changes/<change_id>                      change
+        GET    /api/v1/changes/<change_id>/drafts               change
+        GET    /api/v1/changes/<change_id>/download             change
+        GET    /api/v1/changes/<change_id>/difference           change
+        GET    /api/v1/changes/<change_id>/patch                change
+        """,
+    Need(Way.SIGNED_IN, _OPERATOR, "files:write", by_place=True): """
+        GET    /files/<name>/new
+        POST   /files/<name>/new
+        POST   /files/changes/<change_id>/files                 change
+        POST   /files/changes/<change_id>/edit                  change
+        POST   /files/changes/<change_id>/encoding              change
+        POST   /files/changes/<change_id>/drop                  change
+        GET    /files/changes/<change_id>/commit                change
+        POST   /files/changes/<change_id>/commit                change
+        GET    /files/changes/<change_id>/conflict
+        POST   /files/changes/<change_id>/conflict              change
+        GET    /files/changes/<change_id>/propose               change
+        POST   /files/changes/<change_id>/propose               change
+        POST   /files/changes/<change_id>/merge                 change
+        GET    /files/changes/<change_id>/discard               change
+        POST   /files/changes/<change_id>/discard               change
+        POST   /files/changes/<change_id>/resume                change
+        POST   /files/changes/<change_id>/remove-branch         change
+        POST   /api/v1/changes
+        POST   /api/v1/changes/<change_id>/files                change
+        PUT    /api/v1/changes/<change_id>/drafts               change
+        DELETE /api/v1/changes/<change_id>/drafts               change
+        POST   /api/v1/changes/<change_id>/commit               change
+        GET    /api/v1/changes/<change_id>/conflict
+        POST   /api/v1/changes/<change_id>/conflict             change
+        POST   /api/v1/changes/<change_id>/propose              change
+        POST   /api/v1/changes/<change_id>/merge                change
+        POST   /api/v1/changes/<change_id>/discard              change
+        POST   /api/v1/changes/<change_id>/resume               change
+        DELETE /api/v1/changes/<change_id>/branch               change
         """,
     _signed_in(_ADMINISTRATOR, "files:write"): """
         GET    /files/places
@@ -318,6 +362,12 @@ HOT: Final = {"/healthz", "/readyz"}
 SECONDARY: Final = {
     "export": ("GET /history.csv", "GET /history.json", "GET /api/v1/history/export"),
     "download": ("GET /runs/<run_id>/output", "GET /files/<name>/raw", "GET /api/v1/places/<name>/raw"),
+    "files of changes": (
+        "GET /files/changes/<change_id>/download", "GET /api/v1/changes/<change_id>/download",
+        "GET /api/v1/changes/<change_id>/drafts", "GET /api/v1/changes/<change_id>/patch",
+        "GET /files/changes/<change_id>/difference", "GET /api/v1/changes/<change_id>/difference",
+        "GET /files/changes.csv", "GET /files/changes.json",
+    ),
     "raw output, ranges and streams of it": ("GET /api/v1/runs/<run_id>/output",),
     "parts of output": (
         "GET /runs/<run_id>/lines", "GET /runs/<run_id>/find", "GET /runs/<run_id>/first-error",
@@ -373,7 +423,14 @@ VERBS: Final = {
     ),
     _signed_in(_VIEWER, "runs:read"): ("runs list", "runs output absent", "runs show absent"),
     _signed_in(_VIEWER, "history:read"): ("history export --until 2020-01-01", "history show -n 1"),
-    _signed_in(_VIEWER, "files:read"): ("file find absent x", "file show absent x", "place list"),
+    _signed_in(_VIEWER, "files:read"): (
+        "file find absent x", "file show absent x", "place list",
+        "change list", "change show absent",
+    ),
+    _signed_in(_OPERATOR, "files:write"): (
+        "change begin absent x", "change put absent x", "change commit absent -m x",
+        "change propose absent --title x", "change merge absent", "change discard absent",
+    ),
     _signed_in(_ADMINISTRATOR, "files:write"): (
         "place add --kind local --url /srv/x -- -bad", "place remove absent", "place test absent",
     ),

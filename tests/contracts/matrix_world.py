@@ -26,7 +26,9 @@ from quarterdeck.core.actors import SYSTEM, Level, Role
 from quarterdeck.core.config import load_settings
 from quarterdeck.core.metrics import Metrics
 from quarterdeck.core.security import new_token
+from quarterdeck.files.change_store import ChangeQuery
 from quarterdeck.files.models import PlaceKind
+from quarterdeck.files.originals import Wanted
 from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.history.query import HistoryQuery
 from quarterdeck.hosts.drafts import HostDraft
@@ -51,6 +53,11 @@ QUERIES: Final = {
     "/files/<name>/raw": "?path=README.md",
     "/api/v1/places/<name>/file": "?path=README.md",
     "/api/v1/places/<name>/raw": "?path=README.md",
+    **{
+        f"{base}/<change_id>/{page}": "?path=README.md"
+        for base in ("/files/changes", "/api/v1/changes")
+        for page in ("edit", "encoding", "drop", "drafts", "download", "conflict")
+    },
     # A history of thousands of lines would be read for each caller.
     "/history": "?until=2020-01-01",
     "/history.csv": "?until=2020-01-01",
@@ -161,6 +168,7 @@ def _add_things(parts: MasterParts) -> None:
         url, write_role = str(repository.folder), max(role, Role.OPERATOR, key=list(Role).index)
         draft = PlaceDraft(name=name, kind=PlaceKind.LOCAL, url=url, read_role=role, write_role=write_role)
         parts.files.places.add(SYSTEM, draft)
+        parts.changes.begin(SYSTEM, name, Wanted("README.md"))
     for name in ("own", "hidden9"):
         host = parts.hosts.get(name)
         part = Part(name, f"secret-of-{name}\n".encode(), host_id=host.id)
@@ -182,6 +190,7 @@ def _objects(parts: MasterParts, name: str) -> dict[str, str]:
         "run": next(run.id for run in runs if name in run.targets),
         "base": "own",
         "place": name,
+        "change": parts.changes.list(SYSTEM, ChangeQuery(place=name)).changes[0].id,
         "rule": parts.rules.list_rules()[0].id,
         "person": owner,
         "entry": parts.history.page(HistoryQuery(limit=1)).entries[0].id,

@@ -12,6 +12,8 @@ from quarterdeck.core.command_line import HOME_ONLY
 
 REMOTE = {
     "alert list", "base add", "base list", "base remove", "file find", "file show",
+    "change begin", "change commit", "change discard", "change list", "change merge", "change propose",
+    "change put", "change show",
     "grant add", "grant list", "grant remove",
     "history export", "history show", "history verify",
     "host add", "host confirm-key", "host import", "host invitations", "host invite", "host list",

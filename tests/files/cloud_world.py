@@ -121,7 +121,8 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Parts, Se
 @pytest.fixture
 def cloud(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[CloudWorld]:
     with contextlib.closing(CloudServer(tmp_path / "acme.git")) as server:
-        server.git.commit("main", {path.rpartition(":")[2]: each for path, each in FILES.items()}, "Begin")
+        files = {str(path).rpartition(":")[2]: content for path, content in FILES.items()}
+        server.git.commit("main", files, "Begin")
         yield _world(master, server)
         assert server.faults == []
 

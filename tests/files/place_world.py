@@ -73,6 +73,9 @@ class World:
         """Make a repository beside the home; None: without a commit."""
         return make_repository(self.folder / f"{name}.git", files)
 
+    def repository_of(self, name: str) -> Repository:
+        return Repository(Path(self.record(name).url))
+
     def add(self, name: str, files: Files | None = None, **more: Any) -> Repository:  # Any: of the draft
         """Make a repository and a place of the same name."""
         repository = self.repository(name, files)

@@ -1,4 +1,4 @@
-"""The pages of changes, as a browser without JavaScript uses them: the whole flow, and what goes wrong in it."""
+"""The pages of changes, as a browser without JavaScript uses them, and what goes wrong on them."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The place down, slow, full or forbidding at each step of a change: the draft survives, nothing is done twice."""
+"""The place down, full or forbidding at each step: the draft survives, and nothing is done twice."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Two people on one file, and pushes by the real git in between: one's own text is kept, and decided by part."""
+"""Two people on one file, and pushes by the real git in between: one's own text is kept."""
 
 from pathlib import Path
 

@@ -111,7 +111,7 @@ class ApiClient:
             page = self.get(path, **params, cursor=cursor)
             yield page
 
-    def content(self, path: str, **params: Any) -> bytes:  # Any: what a query string holds
+    def content(self, path: str, /, **params: Any) -> bytes:  # Any: what a query string holds
         """Return an answer that is no JSON."""
         return self._whole(_Call("GET", path, params))
 

@@ -1,13 +1,13 @@
 """Who may see a change, and whose it is to go on with."""
 
-from quarterdeck.access.permissions import includes
+from quarterdeck.access.permissions import includes, may
 from quarterdeck.core.actors import Actor, ActorKind, Role
 from quarterdeck.core.errors import Conflict, Forbidden, NotFound
 from quarterdeck.files.change_records import ChangeRecord
 from quarterdeck.files.change_store import ChangeStore, Visible
 from quarterdeck.files.models import PlaceRecord
 from quarterdeck.files.places.place import Place
-from quarterdeck.files.register import Places
+from quarterdeck.files.register import Places, target_of
 
 _GONE = "There is no such change, or it is not open to you."
 
@@ -23,7 +23,8 @@ class ChangeRights:
         change = self._store.get(change_id)
         record = self._places.by_id(change.place_id)
         if record is not None:
-            self._places.get(actor, record.name)
+            if not may(actor, "file.read", target_of(record)):
+                raise NotFound(_GONE)
         elif not (is_own(actor, change) or is_administrator(actor)):
             raise NotFound(_GONE)
         return change

@@ -77,26 +77,26 @@ def change_list_json() -> Response:
     return _file(json.dumps([change_json(change) for change in _exported()], default=str), "json")
 
 
-@blueprint.get("/files/<place>/new")
+@blueprint.get("/files/<name>/new")
 @web.allow("file.write")
-def change_new(place: str) -> Page:
+def change_new(name: str) -> Page:
     """Ask for the path of a new file; ``path`` is the folder that was looked at."""
     folder, ref = request.args.get("path", ""), request.args.get("ref", "")
     values = {"path": f"{folder}/" if folder else "", "ref": ref, "action": DraftAction.NEW.value}
-    return _begin_page(place, values, {})
+    return _begin_page(name, values, {})
 
 
-@blueprint.post("/files/<place>/new")
+@blueprint.post("/files/<name>/new")
 @web.allow("file.write")
-def change_begin(place: str) -> Answer:
+def change_begin(name: str) -> Answer:
     """Begin a change of whatever kind, and lead to its editor; on a mistake show the form again."""
     values = _values("path", "new_path", "ref", "commit", "action", "encoding")
     if values["action"] == DraftAction.RENAME and "new_path" not in request.form:
-        return _begin_page(place, values, {})
+        return _begin_page(name, values, {})
     try:
-        begun = _changes().begin(web.actor(), place, _wanted(place, values))
+        begun = _changes().begin(web.actor(), name, _wanted(name, values))
     except (Invalid, Conflict, PlaceError) as error:
-        return _begin_page(place, values, _messages(error, "path")), error.status
+        return _begin_page(name, values, _messages(error, "path")), error.status
     if values["action"] == DraftAction.DELETE:
         return redirect(f"/files/changes/{begun.change.id}/commit", 303)
     more = {} if begun.is_new else {"kept": "yes"}

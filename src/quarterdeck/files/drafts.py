@@ -184,6 +184,8 @@ def shown(content: bytes | None, encoding: str = "") -> DraftText:
 
 def encoded(draft: DraftRecord, text: str) -> bytes:
     """Return an edited text in the file's own manner; raises Invalid and TooLarge."""
+    if "\0" in text:
+        raise Invalid({"text": "A text can't hold a NUL character."})
     like = draft.original
     if like is None or shown(like, draft.encoding).text is None:
         like = draft.content

@@ -108,7 +108,7 @@ def highlighted(path: str, text: str, *, seconds: float = _MOST_SECONDS) -> list
     What can't be seen, or would turn others round, stands as a sign.
     """
     language = language_of(path)
-    lines = text.split("\n")
+    lines = text.split("\n") if text else []
     is_long = len(text) > MOST_CHARACTERS or any(len(line) > _LONGEST_LINE for line in lines)
     if text.endswith("\n"):
         lines.pop()

@@ -252,7 +252,14 @@ def file_show(name: str, query: FileQuery) -> Json:
 @web.costs(costs.DOWNLOADS)
 @also_answers("application/octet-stream", "text/plain")
 @blueprint.input(RawQuery, location="query", arg_name="query")
-@blueprint.doc(summary="Download a file as it is stored", responses={304: "The client has it already"})
+@blueprint.doc(
+    summary="Download a file as it is stored",
+    responses={
+        200: "The bytes, as text/plain or application/octet-stream",
+        206: "A range of them",
+        304: "The client has it already",
+    },
+)
 def file_raw(name: str, query: RawQuery) -> Response:
     return answer_raw(web.actor(), name, query)
 

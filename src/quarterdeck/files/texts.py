@@ -130,7 +130,7 @@ def unified(text: str) -> str:
 def shown(text: str) -> str:
     """Return a line with a sign for each character that can't be seen or turns the order of others round.
 
-    What is read is then what is there: a contents page that shows a bidi override as it asks to be shown lies.
+    What is read is then what is there: a page that shows a bidi override as it asks to be shown lies.
     """
     return _UNSEEN.sub(lambda found: _picture(ord(found[0])), text)
 

@@ -37,13 +37,9 @@ class Opener:
 
             allowance = self._allowance(record, token)
             return cloud_place(record, token, loop=self._loop, clock=self._clock, allowance=allowance)
-        from quarterdeck.files.places.datacenter import open_data_center
-        from quarterdeck.files.places.http import Endpoint
+        from quarterdeck.files.places.datacenter import data_center_place
 
-        endpoint = Endpoint(record.url, record.username, token, record.authorities)
-        return open_data_center(
-            endpoint, record.project, record.repository, loop=self._loop, clock=self._clock
-        )
+        return data_center_place(record, token, loop=self._loop, clock=self._clock)
 
     def _allowance(self, record: PlaceRecord, token: str) -> "Allowance":
         from quarterdeck.files.places.allowance import Allowance
