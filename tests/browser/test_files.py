@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Dialog, Locator, Page, expect
 
 from tests.browser.conftest import OpenPage, Seeded
 from tests.browser.looking import axe_findings, faults_of, findings
@@ -153,6 +153,11 @@ def test_editor_is_left_by_escape_and_tab(open_page: OpenPage) -> None:
     assert faults_of(page) == []
 
 
+def dismiss(dialog: Dialog, asked: list[str]) -> None:
+    asked.append(dialog.type)
+    dialog.dismiss()
+
+
 @pytest.fixture
 def lost_requests(open_page: OpenPage) -> Iterator[Page]:
     """A page whose savings don't arrive until its routes are taken away."""
@@ -171,7 +176,7 @@ def test_text_is_kept_while_it_can_not_be_saved(lost_requests: Page) -> None:
     expect(state).to_have_attribute("data-draft-state", "failed")
     expect(page.locator("q-editor [role=status]")).to_contain_text("Not saved")
     asked: list[str] = []
-    page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.once("dialog", lambda dialog: dismiss(dialog, asked))
     page.evaluate("() => { setTimeout(() => location.assign('/files')); }")
     expect(state).to_be_visible()
     page.unroute("**/api/v1/changes/**")
