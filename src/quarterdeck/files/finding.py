@@ -59,6 +59,9 @@ class Finder:
         found = [at for at, name in enumerate(self._names) if name.startswith(word)]
         if len(found) < limit:
             return []
+        if len(found) > _MOST_RANKED:
+            exact = [at for at in found if self._names[at] == word]
+            found = list(dict.fromkeys([*exact, *found[:_MOST_RANKED]]))
         return nsmallest(limit, found, key=lambda at: self._rank(at, self._names[at] != word))
 
     def _fitting(self, among: Sequence[int], word: str, limit: int) -> list[int]:
