@@ -59,6 +59,8 @@ def weights_of(page: Page, path: str) -> dict[str, int]:
         ("/runs/new", BUDGET + 4096),
         ("/runs/{run_id}", RUN_BUDGET),
         ("/runs/{fleet_run}", RUN_BUDGET),
+        ("/files/example", BUDGET),
+        ("/files/example/view?ref=main&path=shop/values.yaml", BUDGET),
         ("/fleet", RUN_BUDGET),
         ("/fleet/master", FIGURES_BUDGET),
         ("/fleet/compare?host=master&host=worker", FIGURES_BUDGET),

@@ -184,13 +184,13 @@ NEEDS: Final = {
         POST   /files/changes/<change_id>/resume                change
         POST   /files/changes/<change_id>/remove-branch         change
         POST   /api/v1/changes
-        POST   /api/v1/changes/<change_id>/files                change
-        PUT    /api/v1/changes/<change_id>/drafts               change
+        POST   /api/v1/changes/<change_id>/files
+        PUT    /api/v1/changes/<change_id>/drafts
         DELETE /api/v1/changes/<change_id>/drafts               change
-        POST   /api/v1/changes/<change_id>/commit               change
+        POST   /api/v1/changes/<change_id>/commit
         GET    /api/v1/changes/<change_id>/conflict
-        POST   /api/v1/changes/<change_id>/conflict             change
-        POST   /api/v1/changes/<change_id>/propose              change
+        POST   /api/v1/changes/<change_id>/conflict
+        POST   /api/v1/changes/<change_id>/propose
         POST   /api/v1/changes/<change_id>/merge                change
         POST   /api/v1/changes/<change_id>/discard              change
         POST   /api/v1/changes/<change_id>/resume               change

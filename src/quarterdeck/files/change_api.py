@@ -26,7 +26,7 @@ from quarterdeck.files.changes import Changes
 from quarterdeck.files.conflicts import FileConflict, Side
 from quarterdeck.files.models import ChangeState, DraftAction
 
-blueprint = APIBlueprint("changes_api", __name__, url_prefix="/api/v1", tag="Changes")
+blueprint = APIBlueprint("changes_api", __name__, url_prefix="/api/v1", tag="Files")
 
 Json = dict[str, Any]  # Any: JSON
 _FAILS = {502: "The repository did not do it; the drafts are kept", 503: "Its limit of calls is reached"}
@@ -73,7 +73,7 @@ class ChangeListOut(BaseModel):
     next_cursor: str | None
 
 
-class DraftOut(BaseModel):
+class DraftOut(BaseModel, title="FileDraft"):
     """A file of a change with its text; null where it is no text, and ``why`` says in a word why."""
 
     path: str
@@ -105,13 +105,13 @@ class FileDifferenceOut(BaseModel):
     hunks: list[Json]
 
 
-class DifferenceOut(BaseModel):
+class DifferenceOut(BaseModel, title="ChangeDifference"):
     """What a change does with each of its files."""
 
     files: list[FileDifferenceOut]
 
 
-class HunkOut(BaseModel):
+class HunkOut(BaseModel, title="ConflictHunk"):
     """A part of the three texts; those of the kind ``conflict`` need a choice."""
 
     number: int
@@ -121,7 +121,7 @@ class HunkOut(BaseModel):
     theirs: str
 
 
-class ConflictOut(BaseModel):
+class ConflictOut(BaseModel, title="FileConflict"):
     """Three versions of a file; without ``hunks`` it is kept or taken whole."""
 
     path: str

@@ -33,7 +33,7 @@ Path = Annotated[str, Field(max_length=PATH_LENGTH)]
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-class FileBody(Form):
+class FileBody(Form, title="NewChangeFile"):
     """A file to be updated, made, renamed (``new_path``) or deleted."""
 
     model_config = example({"path": "conf/app.yml"})
@@ -47,7 +47,7 @@ class FileBody(Form):
         return Wanted(self.path, self.action, self.new_path, encoding=self.encoding)
 
 
-class ChangeBody(FileBody):
+class ChangeBody(FileBody, title="NewChange"):
     """A change to begin. Without ``base``, it begins from where the target is now."""
 
     model_config = example({"place": "example", "path": "conf/app.yml"})
@@ -60,7 +60,7 @@ class ChangeBody(FileBody):
         return Wanted(self.path, self.action, self.new_path, self.target, self.base, self.encoding)
 
 
-class DraftBody(Form):
+class DraftBody(Form, title="NewDraft"):
     """What a file is to be: as text, in the file's own line ends and encoding, or as bytes."""
 
     model_config = example({"text": "port: 8080\n", "version": 1})
@@ -83,7 +83,7 @@ class DraftBody(Form):
             raise Invalid({"content_base64": "This is no base64."}) from error
 
 
-class CommitBody(Form):
+class CommitBody(Form, title="NewCommit"):
     """A commit of all that waits."""
 
     model_config = example({"message": "Raise the limit"})
@@ -98,7 +98,7 @@ class CommitBody(Form):
         return CommitWish(self.message, self.tip, self.despite_target)
 
 
-class ConflictBody(Form):
+class ConflictBody(Form, title="ConflictDecision"):
     """How a conflict is solved: whole (``keep``), by hunk (``choices``), or by a text of one's own."""
 
     model_config = example({"commit": "0" * 40, "side": "target", "keep": "mine"})
@@ -125,7 +125,7 @@ class ConflictBody(Form):
         )
 
 
-class ProposeBody(Form):
+class ProposeBody(Form, title="NewPullRequest"):
     """A pull request from the change's branch into its target."""
 
     model_config = example({"title": "Raise the limit"})

@@ -48,7 +48,7 @@ class RemoteChanges:
 
     def save_file(self, _actor: Actor, change_id: str, path: str, content: bytes) -> ChangeFile:
         body = {"content_base64": base64.b64encode(content).decode()}
-        answer = self._client.send("PUT", f"{_path(change_id)}/drafts?path={step(path)}", body)
+        answer = self._client.send("PUT", f"{_path(change_id)}/drafts", body, params={"path": path})
         return self._client.read(ChangeFile, answer)
 
     def commit(self, _actor: Actor, change_id: str, wish: CommitWish) -> ChangeRecord:

@@ -17,7 +17,7 @@ const button = {
 
 export const theme = EditorView.theme({
   "&": { background: "var(--surface)", color: "var(--text)", fontSize: "var(--size-s)", height: "100%" },
-  "&.cm-focused": { outline: "2px solid var(--focus)", outlineOffset: "-2px" },
+  "&.cm-focused": { outline: "none" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.55" },
   ".cm-content": { caretColor: "var(--text)" },
   ".cm-cursor": { borderLeftColor: "var(--text)", borderLeftWidth: "2px" },
