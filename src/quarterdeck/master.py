@@ -338,7 +338,7 @@ def _bad_input(error: HTTPError) -> Response:
 def _prepare(parts: MasterParts) -> None:
     """List this machine's own nodes and the settings' places of files, and invite the first administrator."""
     ensure_own_hosts(parts.hosts, parts.settings, own_worker=parts.worker_home)
-    ensure_places(parts.files.places, parts.settings.place, parts.settings.home, parts.clock)
+    ensure_places(parts.files.places, parts.settings.place, parts.settings.home)
     parts.own_host.now()
     if path := parts.access.first_sign_in_link():
         url = parts.settings.public_url or parts.settings.bind.url

@@ -196,7 +196,13 @@ class Parts:
     @cached_property
     def files(self) -> Files:
         places = Places(
-            self.db, self.history, self.vault, self.clock, self.loop, rights_changed=self._rights_changed
+            self.db,
+            self.history,
+            self.vault,
+            self.clock,
+            self.loop,
+            rights_changed=self._rights_changed,
+            home=self.settings.home,
         )
         return Files(self.db, self.history, self.clock, places, records_views=self.settings.record_file_views)
 

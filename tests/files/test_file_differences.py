@@ -18,9 +18,9 @@ TEXTS = st.tuples(LINES.map("\n".join), st.sampled_from(["", "\n"])).map("".join
 
 def before_and_after(found: Difference) -> tuple[list[str], list[str]]:
     rows = [row for hunk in found.hunks for row in hunk.rows]
-    befores = ["".join(piece.text for piece in row.before.pieces) for row in rows if row.before]
-    afters = ["".join(piece.text for piece in row.after.pieces) for row in rows if row.after]
-    return befores, afters
+    old = ["".join(piece.text for piece in row.before.pieces) for row in rows if row.before]
+    new = ["".join(piece.text for piece in row.after.pieces) for row in rows if row.after]
+    return old, new
 
 
 @EXAMPLES
@@ -43,9 +43,9 @@ def test_with_all_context_both_texts_are_there(before: str, after: str) -> None:
     found = difference(before, after, context=1000)
     assert found.is_none == (before == after)
     if before != after:
-        befores, afters = before_and_after(found)
-        assert befores == [line.removesuffix("\n") for line in lines.split(before)]
-        assert afters == [line.removesuffix("\n") for line in lines.split(after)]
+        old, new = before_and_after(found)
+        assert old == [line.removesuffix("\n") for line in lines.split(before)]
+        assert new == [line.removesuffix("\n") for line in lines.split(after)]
 
 
 @EXAMPLES

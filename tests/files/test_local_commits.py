@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quarterdeck.files.places import branches
 from quarterdeck.files.places.local import LocalPlace
 from quarterdeck.files.places.place import (
     Action,
@@ -335,7 +336,7 @@ def test_what_is_checked_out_is_never_moved(tmp_path: Path) -> None:
 
 
 def test_a_lock_of_another_program_is_waited_for_and_then_named(
-    place: LocalPlace, repository: Repository
+    place: LocalPlace, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = repository.folder / "refs/heads/work.lock"
     lock.touch()
@@ -344,8 +345,25 @@ def test_a_lock_of_another_program_is_waited_for_and_then_named(
         lock.unlink()
         waiting.result()
     lock.touch()
+    monkeypatch.setattr(branches, "_TRIES", 2)
     with pytest.raises(PlaceError, match=r"\.lock"):
         commit(place, write("README.md", b"again\n"))
+
+
+def test_a_branch_that_cannot_be_removed_yet_stays_where_it_is(
+    place: LocalPlace, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.git("pack-refs", "--all")
+    made = commit(place, write("README.md"))
+    lock = repository.folder / "packed-refs.lock"
+    lock.touch()
+    monkeypatch.setattr(branches, "_TRIES", 2)
+    with pytest.raises(PlaceError):
+        place.delete_branch("work", tip=made)
+    assert repository.tip("work") == made
+    lock.unlink()
+    place.delete_branch("work", tip=made)
+    assert repository.git("for-each-ref", "--format=%(refname)") == "refs/heads/main"
 
 
 def test_of_many_threads_all_files_come_in_and_of_one_file_one_change(
@@ -378,20 +396,20 @@ def test_of_many_threads_all_files_come_in_and_of_one_file_one_change(
 MANY_COMMITS = textwrap.dedent("""
     import sys
     from quarterdeck.files.places.local import LocalPlace
-    from quarterdeck.files.places.place import Action, Author, FileChange, PlaceError, Stale
+    from quarterdeck.files.places.place import Action, Author, FileChange, PlaceError
     folder, name, base = sys.argv[1:]
     place, made = LocalPlace(folder), 0
     while made < 8:
         change = FileChange(f"{name}/{made}", Action.WRITE, b"x", is_new=True)
         try:
             print(place.commit("work", base, [change], "x", Author("Ada", "a@x")), flush=True)
-        except Stale:
+        except PlaceError:
             continue
         made += 1
 """)
 
 
-def test_two_processes_and_a_git_push_lose_nothing(
+def test_two_processes_pushes_and_a_tidying_git_lose_nothing(
     place: LocalPlace, repository: Repository, tmp_path: Path
 ) -> None:
     base = place.tip("work")
@@ -406,7 +424,10 @@ def test_two_processes_and_a_git_push_lose_nothing(
         )
         for name in ("one", "two")
     ]
-    pushed = [push_one(other, number) for number in range(4)]
+    pushed = []
+    for number in range(4):
+        pushed.append(push_one(other, number))
+        repository.git(*(["pack-refs", "--all"] if number % 2 else ["gc", "--quiet"]))
     acknowledged = [line for program in programs for line in program.communicate(timeout=60)[0].split()]
     assert [program.returncode for program in programs] == [0, 0]
     assert len(acknowledged) == 16

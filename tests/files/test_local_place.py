@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from quarterdeck.core.errors import TooLarge
 from quarterdeck.files import paths
-from quarterdeck.files.places import ancestry, tree_edits
+from quarterdeck.files.places import ancestry, store, tree_edits
 from quarterdeck.files.places.local import LocalPlace
 from quarterdeck.files.places.local_checks import read_folder
 from quarterdeck.files.places.place import EntryKind, Missing, PlaceError, ProposalDraft, Unsupported
@@ -156,7 +156,13 @@ def test_a_commit_that_is_none_is_missing(repository: Repository, commit: str) -
             look(commit)
 
 
-def test_a_tree_or_blob_is_no_commit(repository: Repository) -> None:
+def test_a_tree_or_blob_is_no_commit(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_LARGEST", 300)
+    large = repository.git("hash-object", "-w", "--stdin", stdin=b"x" * 301)
+    repository.git("tag", "large", large)
+    assert [ref.name for ref in LocalPlace(repository.folder).refs()] == ["main"]
+    with pytest.raises(Missing):
+        LocalPlace(repository.folder).resolve(large)
     place = LocalPlace(repository.folder)
     for name in ("main^{tree}", "main:f"):
         with pytest.raises(Missing):
@@ -340,6 +346,12 @@ def linked(repository: Repository) -> Path:
     return folder
 
 
+def separate(repository: Repository) -> Path:
+    folder = repository.folder.with_name("separate")
+    run_git(folder.parent, "init", "-q", f"--separate-git-dir={folder}.git", str(folder))
+    return folder
+
+
 def reftable(repository: Repository) -> Path:
     repository.git("config", "core.repositoryformatversion", "1")
     repository.git("config", "extensions.refStorage", "reftable")
@@ -356,7 +368,7 @@ def sha256(repository: Repository) -> Path:
     return make_repository(repository.folder.with_name("b.git"), {"f": b"1"}, object_format="sha256").folder
 
 
-@pytest.mark.parametrize("make", [linked, reftable, partial, sha256])
+@pytest.mark.parametrize("make", [linked, separate, reftable, partial, sha256])
 def test_what_cannot_be_served_well_is_refused_with_the_reason(
     repository: Repository, make: Callable[[Repository], Path]
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from quarterdeck.core.actors import SYSTEM, Role
 from quarterdeck.core.config import SettingsError, load_settings
 from quarterdeck.core.errors import Conflict, Forbidden, Invalid, NotFound
-from quarterdeck.files.defined import defined_drafts
+from quarterdeck.files.defined import defined_drafts, ensure_places
 from quarterdeck.files.models import PlaceKind
 from quarterdeck.files.place_drafts import PlaceDraft, checked, draft_of
 from tests.files.place_world import World, open_world
@@ -286,3 +286,23 @@ def test_a_table_defines_a_place_as_well_and_what_makes_none_stops_the_start(tmp
     settings = load_settings({"QUARTERDECK_HOME": str(tmp_path)})
     with pytest.raises(SettingsError, match=r"place\.deck\.url: Give the absolute path"):
         defined_drafts(settings.place)
+
+
+def test_a_new_home_begins_with_the_example_which_stays_removed(tmp_path: Path) -> None:
+    with open_world(tmp_path) as world:
+        ensure_places(world.places, (), world.home)
+        folder = Path(world.record("example").url)
+        assert not folder.exists()  # until somebody looks at it
+        answer = world.as_("vera").get("/files/example")
+        assert (answer.status_code, "README.md" in answer.text) == (200, True)
+        ensure_places(world.places, (), world.home)
+        world.places.remove(SYSTEM, "example")
+        ensure_places(world.places, (), world.home)
+        assert world.places.all() == []
+        assert folder.is_dir()
+
+
+def test_where_places_are_defined_there_is_no_example(tmp_path: Path) -> None:
+    with open_world(tmp_path, **DEFINED) as world:
+        ensure_places(world.places, world.parts.settings.place, world.home)
+        assert [record.name for record in world.places.all()] == ["wiki"]

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from quarterdeck.core.actors import SYSTEM
-from quarterdeck.core.clock import Clock
 from quarterdeck.core.config import SettingsError
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.place_settings import PlaceSettings
+from quarterdeck.core.security import private_directory
 from quarterdeck.files.models import PlaceKind
 from quarterdeck.files.place_drafts import PlaceDraft, checked
+from quarterdeck.files.places.opening import example_folder
 from quarterdeck.files.register import Places
 
 EXAMPLE: Final = "example"
@@ -21,19 +22,18 @@ def defined_drafts(defined: Sequence[PlaceSettings]) -> list[PlaceDraft]:
     return [_draft(each) for each in defined]
 
 
-def ensure_places(places: Places, defined: Sequence[PlaceSettings], home: Path, clock: Clock) -> None:
+def ensure_places(places: Places, defined: Sequence[PlaceSettings], home: Path) -> None:
     """Make the stored places those of the settings, beside those that people added; safe to repeat.
 
-    Without any place in a home that never had the example, that is made. One that was removed stays removed.
+    Without any place in a home that never had the example, that is listed; its repository is made when
+    somebody first opens it, so that the start loads nothing for it. One that was removed stays removed.
     """
     places.define(SYSTEM, defined_drafts(defined))
-    if places.all():
+    folder = example_folder(home)
+    if places.all() or folder.parent.exists():
         return
-    from quarterdeck.files.places.example import ensure_example
-
-    folder = ensure_example(home, clock)
-    if folder is not None:
-        places.add(SYSTEM, PlaceDraft(name=EXAMPLE, kind=PlaceKind.LOCAL, url=str(folder)))
+    private_directory(folder.parent)
+    places.add(SYSTEM, PlaceDraft(name=EXAMPLE, kind=PlaceKind.LOCAL, url=str(folder)))
 
 
 def _draft(defined: PlaceSettings) -> PlaceDraft:

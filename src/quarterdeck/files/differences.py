@@ -133,12 +133,12 @@ class _Rows:
 
     def _block(self, block: _Block) -> Iterator[Row]:
         """Pair the lines of both sides; the longer side goes on alone."""
-        befores, afters = block.b_end - block.b, block.a_end - block.a
-        height = min(max(befores, afters), self.left)
+        old, new = block.b_end - block.b, block.a_end - block.a
+        height = min(max(old, new), self.left)
         self.left -= height
         for step in range(height):
-            before = self.before[block.b + step] if step < befores else None
-            after = self.after[block.a + step] if step < afters else None
+            before = self.before[block.b + step] if step < old else None
+            after = self.after[block.a + step] if step < new else None
             yield _row(block, step, before, after, self.budget)
 
 
@@ -151,9 +151,9 @@ def difference(
     most_rows: int = MOST_ROWS,
 ) -> Difference:
     """Return what changed; with ``ignores_space``, lines that differ in white space only are the same."""
-    befores, afters = lines.split(before), lines.split(after)
-    blocks = _blocks(befores, afters, ignores_space=ignores_space)
-    rows = _Rows(befores, afters, most_rows)
+    old, new = lines.split(before), lines.split(after)
+    blocks = _blocks(old, new, ignores_space=ignores_space)
+    rows = _Rows(old, new, most_rows)
     hunks: list[Hunk] = []
     is_cut = False
     for group in _grouped(blocks, context):
@@ -177,14 +177,14 @@ def unified_text(before: str, after: str, path_before: str, path_after: str) -> 
     An empty path: the file is not there on that side. Texts are taken with their own line ends; encode the
     patch as the file is encoded.
     """
-    befores, afters = lines.split(before), lines.split(after)
-    groups = list(_grouped(_blocks(befores, afters), CONTEXT))
+    old, new = lines.split(before), lines.split(after)
+    groups = list(_grouped(_blocks(old, new), CONTEXT))
     if not groups and path_before == path_after:
         return ""
     text = _head(path_before, path_after)
     if groups:
         text += f"--- {_named('a/', path_before)}\n+++ {_named('b/', path_after)}\n"
-    return text + "".join(_patched(befores, afters, group) for group in groups)
+    return text + "".join(_patched(old, new, group) for group in groups)
 
 
 def _blocks(before: Sequence[str], after: Sequence[str], *, ignores_space: bool = False) -> list[_Block]:
@@ -261,15 +261,15 @@ def _compared(before: str, after: str, budget: lines.Budget) -> tuple[Pieces, Pi
     one, two = before.removesuffix("\n"), after.removesuffix("\n")
     if max(len(one), len(two)) > _MOST_MARKED or budget.steps <= 0:
         return _by_ends(one, two)
-    befores, afters = _WORD.findall(one), _WORD.findall(two)
-    budget.steps -= len(befores) + len(afters)
-    found = lines.matches(befores, afters, budget)
-    common = sum(len("".join(befores[m.before : m.before + m.length]).strip()) for m in found)
+    old, new = _WORD.findall(one), _WORD.findall(two)
+    budget.steps -= len(old) + len(new)
+    found = lines.matches(old, new, budget)
+    common = sum(len("".join(old[m.before : m.before + m.length]).strip()) for m in found)
     if common < _COMMON * max(len(one.strip()), len(two.strip())):
         return _whole(one), _whole(two)
     return (
-        _marked(befores, [(m.before, m.length) for m in found]),
-        _marked(afters, [(m.after, m.length) for m in found]),
+        _marked(old, [(m.before, m.length) for m in found]),
+        _marked(new, [(m.after, m.length) for m in found]),
     )
 
 

@@ -139,10 +139,10 @@ def _fewest_edits(before: list[int], after: list[int], gap: _Gap, budget: Budget
 
     Lines that only one side has can't be among them and are left out before.
     """
-    befores, afters = range(gap.b, gap.b_end), range(gap.a, gap.a_end)
-    common = {before[b] for b in befores} & {after[a] for a in afters}
-    ones = [b for b in befores if before[b] in common]
-    twos = [a for a in afters if after[a] in common]
+    old_range, new_range = range(gap.b, gap.b_end), range(gap.a, gap.a_end)
+    common = {before[b] for b in old_range} & {after[a] for a in new_range}
+    ones = [b for b in old_range if before[b] in common]
+    twos = [a for a in new_range if after[a] in common]
     pairs = _shortest([before[b] for b in ones], [after[a] for a in twos], budget)
     return [Match(ones[one], twos[two], 1) for one, two in pairs]
 

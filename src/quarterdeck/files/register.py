@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import func, select
@@ -47,10 +48,11 @@ class Places:
         *,
         rights_changed: Callable[[], None] = lambda: None,
         opener: Opener | None = None,
+        home: Path | None = None,
     ) -> None:
         self._db, self._history, self._vault, self._clock = db, history, vault, clock
         self._rights_changed = rights_changed
-        self._opener = opener or Opener(loop, clock)
+        self._opener = opener or Opener(loop, clock, home)
         self._lock = threading.Lock()
         self._open: dict[str, tuple[PlaceRecord, Place]] = {}
 

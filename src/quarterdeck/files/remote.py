@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.api_client import ApiClient, Json, step
 from quarterdeck.files.models import PlaceRecord
-from quarterdeck.files.place_drafts import PLAIN_FIELDS, PlaceDraft, checked
+from quarterdeck.files.place_drafts import PLAIN_FIELDS, PlaceDraft
 from quarterdeck.files.places.place import Check, Entry
 
 _TEST_SECONDS = 300.0
@@ -23,7 +23,6 @@ class RemotePlaces:
         return self._client.read(list[PlaceRecord], self._client.part(answer, "places"))
 
     def add(self, _actor: Actor, draft: PlaceDraft) -> PlaceRecord:
-        draft = checked(draft)
         body: Json = {name: getattr(draft, name) for name in PLAIN_FIELDS} | {"token": draft.token or ""}
         return self._client.read(PlaceRecord, self._client.send("POST", "/api/v1/places", body))
 

@@ -29,7 +29,7 @@ def last_change(store: "Store", start: bytes, path: bytes, clock: Clock) -> Comm
         parents = store.parents(commit)
         if parents is None or clock.monotonic() > until:
             return None
-        for parent in map(store.commit, parents):
+        for parent in map(store.ancestor, parents):
             way = _way(store, parent.tree, path, here)
             if way[-1] == here[-1]:
                 commit, here = parent, way

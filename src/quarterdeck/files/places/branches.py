@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from quarterdeck.files.places.store import Store
 
 HEADS, TAGS = b"refs/heads/", b"refs/tags/"
-_TRIES = 25
+_TRIES = 60
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -118,7 +118,7 @@ def _check_room(store: "Store", ref: bytes) -> None:
 
 
 def _patiently(change: Callable[[], bool]) -> bool:
-    """Try again while somebody else holds the lock, for half a second or so."""
+    """Try again while somebody else holds the lock, for a second or so."""
     from quarterdeck.files.places.store import FileLocked
 
     for _ in range(_TRIES):

@@ -10,15 +10,15 @@ import struct
 import tempfile
 import traceback
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from errno import ENOENT
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from dulwich import errors
 from dulwich.config import ConfigFile
-from dulwich.file import FileLocked, adjust_shared_perm
+from dulwich.file import FileLocked, GitFile, adjust_shared_perm
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree, parse_tree, valid_hexsha
 from dulwich.pack import PackFileDisappeared
@@ -42,7 +42,9 @@ SUBMODULE_MODE = 0o160000
 _SYMBOLIC = b"ref: "
 _BLOB, _TREE = 3, 2
 _DEEPEST_TAG = 20
+_LARGEST = 16 * 1024 * 1024
 _TRIES = 10
+_LOOKS = 3
 _FAULTS = (
     errors.ApplyDeltaError,
     errors.ChecksumMismatch,
@@ -69,6 +71,8 @@ _FAULTS = (
     zlib.error,
 )
 """What dulwich raises, found by damaging repositories byte by byte."""
+
+_Found = TypeVar("_Found")
 
 
 class Node(NamedTuple):
@@ -141,21 +145,22 @@ class Store:
         return self._objects.shared_perm is not None and bool(self._objects.shared_perm.tweak & 0o020)
 
     def commit(self, id_: bytes) -> Commit:
-        """Return a commit; raises Missing when there is no such object, or it is none."""
+        """Return the commit that somebody names; raises Missing when there is none."""
+        return self._commit(id_, self._named(id_))
+
+    def ancestor(self, id_: bytes) -> Commit:
+        """Return a commit that another one names; raises Missing."""
         with _told():
             found = self._object(id_)
-        if not isinstance(found, Commit):
-            raise Missing(f"There is no commit {id_.decode(errors='replace')[:12]} in the repository.")
-        return found
+        return self._commit(id_, found)
 
     def peeled(self, id_: bytes) -> Commit | None:
         """Return the commit that a tag, or a tag of a tag, is for; None when it is for something else."""
-        with _told():
-            found = self._object(id_)
-            for _ in range(_DEEPEST_TAG):
-                if not isinstance(found, Tag):
-                    break
-                found = self._object(found.object[1])
+        found = self._named(id_)
+        for _ in range(_DEEPEST_TAG):
+            if not isinstance(found, Tag):
+                break
+            found = self._named(found.object[1])
         return found if isinstance(found, Commit) else None
 
     def parents(self, commit: Commit) -> list[bytes] | None:
@@ -178,7 +183,7 @@ class Store:
     def names(self, id_: bytes) -> list[tuple[bytes, int, bytes]]:
         """Return name, mode and id of what is in a folder: the quick way for all of a large tree."""
         with _told():
-            kind, text = self._objects.get_raw(ObjectID(id_))
+            kind, text = _found(lambda: self._objects.get_raw(ObjectID(id_)))
             if kind != _TREE:
                 raise ValueError(kind)
             return list(parse_tree(text, 20))
@@ -186,7 +191,7 @@ class Store:
     def blob(self, id_: bytes) -> bytes:
         """Return the bytes of a file, proven by their hash."""
         with _told():
-            kind, content = self._objects.get_raw(ObjectID(id_))
+            kind, content = _found(lambda: self._objects.get_raw(ObjectID(id_)))
             if kind != _BLOB or Blob.from_string(content).id != id_:
                 raise ValueError(kind)
         return content
@@ -194,7 +199,7 @@ class Store:
     def size(self, id_: bytes) -> int:
         """Return how large a file is, without unpacking it."""
         with _told():
-            return pack_sizes.size_of(self._objects, ObjectID(id_))
+            return _found(lambda: pack_sizes.size_of(self._objects, ObjectID(id_)))
 
     def write_blob(self, content: bytes) -> bytes:
         return self._write(Blob.from_string(content))
@@ -263,9 +268,25 @@ class Store:
             )
 
     def remove_ref(self, name: bytes, before: bytes | None) -> bool:
-        """Compare and remove; raises FileLocked."""
+        """Compare and remove; raises FileLocked.
+
+        Both locks are held, as git does, also for a ref that is not packed: a "git pack-refs" that has read
+        it would bring it back. dulwich's own way takes the second when the ref's file is gone already.
+        """
+        file = self.control / os.fsdecode(name)
         with _changing(name):
-            return self._refs.remove_if_equals(Ref(name), ObjectID(before) if before else None)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock = GitFile(str(file), "wb")
+            try:
+                if before and self._refs.read_ref(Ref(name)) != before:
+                    return False
+                self._make_room(name)
+                self._refs.add_packed_refs({Ref(name): None})
+                file.unlink(missing_ok=True)
+            finally:
+                lock.abort()
+        self._make_room(b"/".join(name.split(b"/")[:3]))
+        return True
 
     def _make_room(self, name: bytes) -> None:
         """Remove the empty folders that removed branches have left where a ref is to be, as git does."""
@@ -283,9 +304,23 @@ class Store:
             path = path.parent
         return True
 
+    def _commit(self, id_: bytes, found: ShaFile | None) -> Commit:
+        if isinstance(found, Commit):
+            return found
+        raise Missing(f"There is no commit {id_.decode(errors='replace')[:12]} in the repository.")
+
+    def _named(self, id_: bytes) -> ShaFile | None:
+        """Return an object, or None for one of a size that only a file has: such a one isn't loaded."""
+        with _told():
+            try:
+                size = _found(lambda: pack_sizes.size_of(self._objects, ObjectID(id_)))
+            except KeyError:
+                return None
+            return self._object(id_) if size < _LARGEST else None
+
     def _object(self, id_: bytes) -> ShaFile | None:
         try:
-            return self._objects[ObjectID(id_)]
+            return _found(lambda: self._objects[ObjectID(id_)])
         except KeyError:
             return None
 
@@ -328,6 +363,14 @@ class Store:
                 handle, name = tempfile.mkstemp(prefix="tmp_obj_", dir=folder)
                 return handle, Path(name)
         raise FileNotFoundError(ENOENT, "the folder of objects goes away", str(folder))
+
+
+def _found(look: Callable[[], _Found]) -> _Found:
+    """Look for an object again when it is not there: a tidying git moves objects between files."""
+    for _ in range(_LOOKS - 1):
+        with suppress(KeyError, PackFileDisappeared, FileNotFoundError):
+            return look()
+    return look()
 
 
 @contextmanager
@@ -397,7 +440,7 @@ def _open(folder: Path) -> Repo:
         raise Refused("This node may not read the repository.") from error
     except _FAULTS as error:
         raise PlaceError("The repository's own configuration can't be read.") from error
-    if unsupported := _unsupported(repository):
+    if unsupported := _unsupported(repository, folder):
         repository.close()
         raise Unsupported(unsupported)
     return repository
@@ -413,15 +456,16 @@ def _plain_objects(objects: DiskObjectStore, config: ConfigFile) -> DiskObjectSt
     return DiskObjectStore.from_config(objects.path, config, shared_perm=objects.shared_perm)
 
 
-def _unsupported(repository: Repo) -> str:
+def _unsupported(repository: Repo, folder: Path) -> str:
     if repository.object_format.name != "sha1":
         return "The repository names its objects by SHA-256. Only repositories with SHA-1 can be used."
     if type(repository.refs).__name__ != "DiskRefsContainer":
         return (
             "The repository keeps its branches as reftable. Only repositories with plain files can be used."
         )
-    if repository.controldir() != repository.commondir():
-        return "That is a linked working tree. Name the repository that it belongs to."
+    control = Path(repository.controldir())
+    if control.resolve() not in (folder, folder / ".git") or repository.commondir() != str(control):
+        return "Its “.git” leads to another folder: name the repository that it belongs to."
     return ""
 
 
