@@ -245,6 +245,25 @@ def test_a_host_is_silenced_from_elsewhere_and_the_silence_ended(deck: Deck, els
     assert elsewhere.cli("silence", "list").stdout == ""
 
 
+def test_a_file_is_changed_from_elsewhere(deck: Deck, elsewhere: Elsewhere) -> None:
+    begun = elsewhere.cli("change", "begin", "example", "made/far.txt", "--action", "new")
+    change = begun.stdout.strip()
+    saved = elsewhere.cli("change", "put", change, "made/far.txt", given="far\n")
+    assert saved.stderr == "made/far.txt is saved.\n"
+    assert "+far\n" in elsewhere.cli("change", "show", change).stdout
+    assert elsewhere.cli("change", "list").stdout == deck.cli("change", "list").stdout
+    commit = elsewhere.cli("change", "commit", change, "-m", "From far").stdout.strip()
+    assert commit == deck.api("GET", f"/api/v1/changes/{change}").json()["tip"]
+    refused = elsewhere.cli("change", "propose", change, "--title", "From far")
+    assert (refused.returncode, "no pull requests" in refused.stderr) == (1, True)
+    assert elsewhere.cli("change", "merge", change).returncode == 0
+    assert elsewhere.cli("file", "show", "example", "made/far.txt").stdout == "far\n"
+    other = elsewhere.cli("change", "begin", "example", "made/far.txt").stdout.strip()
+    assert elsewhere.cli("change", "discard", other).returncode == 0
+    listed = elsewhere.cli("change", "list", "--state", "all").stdout
+    assert listed == deck.cli("change", "list", "--state", "all").stdout
+
+
 def test_an_invitation_is_taken_back_and_a_token_revoked(deck: Deck, elsewhere: Elsewhere) -> None:
     elsewhere.cli("host", "invite", "back1")
     (line,) = (each for each in elsewhere.cli("host", "invitations").stdout.splitlines() if "back1" in each)

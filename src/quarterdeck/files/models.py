@@ -93,7 +93,15 @@ class FileEdit(Base):
     base: Mapped[str] = mapped_column(String(64))
     """The commit that the branch started from."""
     tip: Mapped[str] = mapped_column(String(64))
-    """The branch's tip by what is known here: the base until the first commit."""
+    """The branch's tip by what is known here: the base until the first commit; empty until it is sure
+    that the branch was made."""
+    has_branch: Mapped[bool]
+    """The branch was not removed by this change."""
+    pending: Mapped[str] = mapped_column(String(26))
+    """The history's intent of a commit of which it is not known how it ended; else empty."""
+    former_branch: Mapped[str] = mapped_column(String(REF_LENGTH))
+    """The branch that it was on before it was begun anew from a later target, until that one is removed."""
+    former_tip: Mapped[str] = mapped_column(String(64))
     person_id: Mapped[str] = mapped_column(String(26), index=True)
     person: Mapped[str] = mapped_column(String(64))
     proposal_id: Mapped[str] = mapped_column(String(64))
@@ -104,7 +112,7 @@ class FileEdit(Base):
 
 
 class FileDraft(Base):
-    """The text of one file of a change that is not committed yet, as bytes would be written."""
+    """One file of a change: what it was and what it is to be, as bytes; kept after the commit too."""
 
     __tablename__ = "file_drafts"
     __table_args__ = (Index("uq_file_drafts_change_id_path_key", "change_id", "path_key", unique=True),)
@@ -117,9 +125,22 @@ class FileDraft(Base):
     new_path: Mapped[str] = mapped_column(String(PATH_LENGTH))
     action: Mapped[str] = mapped_column(String(16))
     base: Mapped[str] = mapped_column(String(64))
-    """The commit that the contents were read at: the lock of the commit to come."""
+    """The commit of the target that the original was read at."""
+    original: Mapped[bytes | None] = mapped_column(LargeBinary(2**24 - 1))
+    """What the file was there, for what needs no call then: saving, comparing; None where it was no text
+    or was not there."""
     content: Mapped[bytes | None] = mapped_column(LargeBinary(2**24 - 1))
-    """In the file's own encoding and line ends; None for DELETE."""
+    """In the file's own encoding and line ends; None while it is as it was, and for DELETE."""
+    encoding: Mapped[str] = mapped_column(String(16))
+    """The one that a person chose for the file; empty where the bytes say it."""
+    seen: Mapped[str] = mapped_column(String(64))
+    """The commit of the branch that the text was brought up to while it is not committed; mostly empty."""
+    committed: Mapped[str] = mapped_column(String(64))
+    """The commit of the branch in which it was last committed; empty until then."""
+    sent: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of what was last sent to be committed, by which that is known again on the branch."""
+    is_waiting: Mapped[bool]
+    """There is something to commit that was not."""
     is_executable: Mapped[bool]
     version: Mapped[int]
     """Counts each saving: two windows of one person don't overwrite each other unseen."""

@@ -6,6 +6,7 @@ PlaceError, each with a message that says what to do next
 ├── Stale         the branch has moved, or the file was changed, since the base that was given
 ├── Unchanged     nothing differs from the base
 ├── Exists        there is a branch, a file or a pull request of that name already
+├── PartlyCommitted  some files are committed, the rest is not; only where a commit has one file
 ├── Throttled     the place wants to be left alone for a while; carries the seconds
 ├── Unanswered    no answer, a broken one, or an error of the place's own (Bitbucket's 5xx)
 └── Unsupported   this kind of place has no such thing
@@ -59,6 +60,24 @@ class Exists(PlaceError):
     status = 409
     title = "It is there already"
     cause = "exists"
+
+
+class PartlyCommitted(PlaceError):
+    """Of several files, each in a commit of its own, some are committed and the others are not.
+
+    The branch is left as it is. Commit the others again on ``tip``; what to do first is what ``reason`` says.
+    """
+
+    status = 409
+    title = "Only some of the files are committed"
+    cause = "partly-committed"
+
+    def __init__(self, message: str, *, committed: Sequence[str], tip: str, reason: PlaceError) -> None:
+        super().__init__(message, committed=list(committed), tip=tip, reason=reason.cause)
+        self.committed = tuple(committed)
+        """The paths that are done, in their order: those without a change among them too."""
+        self.tip = tip
+        self.reason = reason
 
 
 class Throttled(PlaceError):
@@ -257,7 +276,18 @@ class Place(Protocol):
         """Commit on a branch and return the new tip.
 
         ``base`` is the commit that the contents were read at and must be the tip of the branch, or at least
-        must hold the same files (Data Center: per file); else Stale. Raises Unchanged and Exists.
+        must hold the same files (Data Center: per file); else Stale. Raises Unchanged and Exists. Where a
+        commit has one file only (Data Center) several are several commits in the order given: all are
+        checked before the first, and a failure after it is PartlyCommitted.
+        """
+
+    def merge(
+        self, branch: str, target: str, *, tip: str, target_tip: str, author: Author, message: str
+    ) -> str:
+        """Bring a branch into another and return the new tip: forward, or by a merge commit.
+
+        Raises Stale when one of them is not where it was seen any more, and, with ``paths``, when both have
+        changed a file; Unchanged when there is nothing to merge; Unsupported where pull requests do it.
         """
 
     def open_proposal(self, draft: ProposalDraft) -> Proposal:
