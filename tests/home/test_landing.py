@@ -6,7 +6,7 @@ from flask import Flask
 from tests.home.factories import Toast, as_, busy_figure, make_app, make_home
 
 EVERYONE = {"Messages", "Account"}
-VIEWER = EVERYONE | {"Hosts", "Runs", "History"}
+VIEWER = EVERYONE | {"Hosts", "Runs", "Files", "History"}
 
 
 def titles(page: str) -> set[str]:
@@ -31,7 +31,15 @@ def test_each_sees_the_doors_that_open(app: Flask, name: str, cards: set[str]) -
 
 
 def test_the_navigation_follows_the_role_and_marks_the_page(app: Flask) -> None:
-    assert nav(as_(app, "vera").get("/").text) == ["Home", "Hosts", "Fleet", "Runs", "History", "API bases"]
+    assert nav(as_(app, "vera").get("/").text) == [
+        "Home",
+        "Hosts",
+        "Fleet",
+        "Runs",
+        "Files",
+        "History",
+        "API bases",
+    ]
     assert nav(as_(app, "nils").get("/").text) == ["Home"]
     assert '<a href="/" aria-current="page">' in as_(app, "vera").get("/").text
 
