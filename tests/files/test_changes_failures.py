@@ -9,11 +9,11 @@ from quarterdeck.files.change_store import ChangeQuery
 from quarterdeck.files.models import ChangeState
 from quarterdeck.files.places.place import Missing, PlaceError, Refused, Throttled, Unanswered
 from quarterdeck.files.proposing import ProposalWish
-from tests.files.cloud_factories import PERSONS_TOKEN
-from tests.files.cloud_server import CloudServer
 from tests.files.bitbucket_world import BitbucketWorld
 from tests.files.bitbucket_world import cloud as cloud
 from tests.files.bitbucket_world import master as master
+from tests.files.cloud_factories import PERSONS_TOKEN
+from tests.files.cloud_server import CloudServer
 
 APP = "conf/app.yml"
 COMMIT = r"^POST .*/src$"
