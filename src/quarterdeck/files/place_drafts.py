@@ -27,9 +27,9 @@ RESERVED_NAMES: Final = frozenset({"places", "changes", "add", "new"})
 WRITE_ROLES: Final = (Role.OPERATOR, Role.ADMINISTRATOR)
 LONGEST_TOKEN: Final = 4096
 LONGEST_AUTHORITIES: Final = 64 * 1024
-_WORKSPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
+_WORKSPACE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}\Z")
 _PROJECT: Final = re.compile(r"~?[A-Za-z0-9][A-Za-z0-9._-]{0,126}\Z")
-_REPOSITORY: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
+_REPOSITORY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _USERNAME: Final = re.compile(r"[^\s:\x00-\x1f\x7f-\x9f]{1,254}\Z")
 
 
@@ -179,7 +179,7 @@ def _datacenter(draft: PlaceDraft, faults: _Faults) -> PlaceDraft:
 
 
 def _check_repository(draft: PlaceDraft, faults: _Faults) -> None:
-    if not _REPOSITORY.match(draft.repository) or draft.repository in (".", ".."):
+    if not _REPOSITORY.match(draft.repository):
         faults.add(
             "repository", "Give the repository as it stands in its address: letters, digits, . - and _."
         )
