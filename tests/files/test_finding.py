@@ -35,7 +35,7 @@ def test_the_name_itself_comes_first_then_its_beginning_then_words_then_parts() 
         "charts/web/values-prod.yaml",
         "docs/values/about.md",
     ]
-    assert found("valu")[-1] == "src/evaluation.py"
+    assert found("val")[-1] == "src/evaluation.py"
 
 
 def test_letters_apart_are_found_and_initials_go_first() -> None:
