@@ -316,6 +316,8 @@ def ask(
     headers = {"Content-Type": "application/json"} | more.pop("headers", {})
     if body is not None:
         more["json"] = body
+    if path.endswith(("/drafts", "/conflict")):
+        more["params"] = {"path": "conf/app.yml"}  # beside the body, these say which file
     return deck.api(method, path.replace("{name}", name), headers=headers, **more)
 
 

@@ -18,9 +18,16 @@ from quarterdeck.files.change_records import ChangeRecord, DraftRecord
 from quarterdeck.files.change_rights import ChangeRights, is_own, person_of
 from quarterdeck.files.change_states import check_open
 from quarterdeck.files.change_store import ChangeStore, new_draft
-from quarterdeck.files.models import ChangeState, DraftAction, FileDraft, FileEdit, PlaceRecord
+from quarterdeck.files.models import (
+    ChangeState,
+    DraftAction,
+    FileDraft,
+    FileEdit,
+    PlaceKind,
+    PlaceRecord,
+)
 from quarterdeck.files.originals import Wanted, checked, content_at, read_original
-from quarterdeck.files.places.place import Exists, Missing, Place, PlaceError, Unanswered
+from quarterdeck.files.places.place import Exists, Missing, Place, PlaceError, Unanswered, Unsupported
 from quarterdeck.files.register import repository_of, target_of
 from quarterdeck.history.service import History
 
@@ -52,6 +59,7 @@ class Beginning:
         """
         record = self._rights.writable(actor, place_name)
         wanted = checked(record, wanted)
+        _check_possible(record, wanted)
         with self._busy.turn(f"{actor.person_id or actor.name}\n{record.id}\n{wanted.path}"):
             place = self._rights.open_place(record)
             target = wanted.target or record.default_branch or place.default_branch()
@@ -88,6 +96,7 @@ class Beginning:
         check_open(change.state)
         record, place = self._rights.open(change)
         wanted = checked(record, wanted)
+        _check_possible(record, wanted)
         for file in change.files:
             if wanted.path in (file.path, file.new_path):
                 return self._again(change, file.path, wanted, place)
@@ -299,6 +308,15 @@ def told(change: ChangeRecord, record: PlaceRecord) -> dict[str, object]:
 def fresh_name(person: str, path: str) -> str:
     """Return the name of a branch that there hardly is already."""
     return paths.branch_name(person, path, new_id()[-_SHORT:])
+
+
+def _check_possible(record: PlaceRecord, wanted: Wanted) -> None:
+    """Raise Unsupported before anything is typed for what the place's API has no call for."""
+    removes = wanted.action in (DraftAction.RENAME, DraftAction.DELETE)
+    if removes and record.kind is PlaceKind.DATACENTER:
+        raise Unsupported(
+            "Bitbucket Data Center has no call that removes or renames a file. Do it there, or by git."
+        )
 
 
 def _draft_of(change_id: str, wanted: Wanted, base: str) -> FileDraft:

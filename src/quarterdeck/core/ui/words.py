@@ -50,7 +50,7 @@ STATES: Final = {
     "open": Look(icon="arrow-right-circle", tone="active"),
     # changes of files
     "committed": Look(icon="check-circle-fill", tone="info"),
-    "proposed": Look(icon="signpost-split", tone="active"),
+    "proposed": Look(icon="hourglass", tone="active"),
     "merged": Look(icon="check-circle-fill", tone="success"),
     "declined": Look(icon="x-octagon-fill", tone="error"),
     "discarded": Look(icon="slash-circle", tone="quiet"),

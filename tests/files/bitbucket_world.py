@@ -1,4 +1,4 @@
-"""A master with a place of a Bitbucket Cloud of our own, which goes wrong when it is told to."""
+"""A master with a place of a Bitbucket of our own, which goes wrong when it is told to."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.files.places.allowance import Allowance
 from quarterdeck.files.places.cloud import HOURLY_LIMIT, CloudPlace
 from quarterdeck.files.places.cloud_scopes import Scopes
+from quarterdeck.files.places.datacenter import DataCenterPlace
 from quarterdeck.files.places.http import Client, Endpoint
 from quarterdeck.files.places.opening import Opener
 from quarterdeck.files.places.place import Place, Unanswered
@@ -27,14 +28,15 @@ from tests.access.factories import SetClock
 from tests.files.change_world import FILES, Parts, World, add_cast
 from tests.files.cloud_factories import PERSONS_TOKEN, QUICK, running_loop
 from tests.files.cloud_server import CloudServer
+from tests.files.datacenter_server import DataCenter, data_center
 from tests.files.repositories import Repository
 
 
 @dataclass
-class CloudWorld(World):
+class BitbucketWorld(World):
     """``server`` stands in for Bitbucket; the real git looks at what it keeps."""
 
-    server: CloudServer = field(kw_only=True)
+    server: CloudServer | DataCenter = field(kw_only=True)
 
     def lose_the_commit(self, change: ChangeRecord, **wish: Any) -> None:
         """Commit, and let neither the answer through nor what is asked about it."""
@@ -81,6 +83,9 @@ class QuickOpener(Opener):
     def open(self, record: PlaceRecord, token: str) -> Place:
         loop, clock = self._parts
         endpoint = Endpoint(record.url, record.username, token)
+        if record.kind is PlaceKind.DATACENTER:
+            client = Client(endpoint, loop, clock, timing=QUICK)
+            return DataCenterPlace(client, project=record.project, repository=record.repository)
         client = Client(endpoint, loop, clock, allowance=Allowance(clock, HOURLY_LIMIT), timing=QUICK)
         return CloudPlace(
             client,
@@ -119,26 +124,39 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Parts, Se
 
 
 @pytest.fixture
-def cloud(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[CloudWorld]:
+def cloud(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
     with contextlib.closing(CloudServer(tmp_path / "acme.git")) as server:
-        files = {str(path).rpartition(":")[2]: content for path, content in FILES.items()}
-        server.git.commit("main", files, "Begin")
+        server.git.commit("main", _files(), "Begin")
         yield _world(master, server)
         assert server.faults == []
 
 
-def _world(master: tuple[Parts, SetClock], server: CloudServer) -> CloudWorld:
+@pytest.fixture
+def data_center_world(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
+    with data_center(tmp_path / "ops.git") as server:
+        server.git.commit("main", _files(), "Begin")
+        yield _world(master, server)
+
+
+def _files() -> dict[str, bytes | None]:
+    return {str(path).rpartition(":")[2]: content for path, content in FILES.items()}
+
+
+def _world(master: tuple[Parts, SetClock], server: CloudServer | DataCenter) -> BitbucketWorld:
     parts, clock = master
-    name = f"cloud-{server.root.rpartition(':')[2]}"
+    name = f"place-{server.root.rpartition(':')[2]}"
+    is_cloud = isinstance(server, CloudServer)
     draft = PlaceDraft(
         name=name,
-        kind=PlaceKind.CLOUD,
+        kind=PlaceKind.CLOUD if is_cloud else PlaceKind.DATACENTER,
         url=server.url,
-        project=server.workspace,
+        project=server.workspace if isinstance(server, CloudServer) else server.project,
         repository=server.slug,
         default_branch="main",
-        username="oskar@example.org",
-        token=PERSONS_TOKEN,
+        username="oskar@example.org" if is_cloud else "",
+        token=PERSONS_TOKEN if is_cloud else "oskars-token",
     )
     parts.files.places.add(SYSTEM, draft)
-    return CloudWorld(parts.settings.home, Repository(server.git.folder), clock, parts, name, server=server)
+    return BitbucketWorld(
+        parts.settings.home, Repository(server.git.folder), clock, parts, name, server=server
+    )
