@@ -232,6 +232,7 @@ class Parts:
             self.files.places,
             branch_hours=self.settings.file_branch_hours,
             author_of=self._author_of,
+            forget=self.files.trees.forget,
         )
 
     def _author_of(self, actor: Actor) -> Author:

@@ -54,6 +54,15 @@ def test_whole_flow_by_forms_alone(world: World) -> None:
     assert world.branches() == ["main"]
 
 
+def test_whoever_looks_after_a_merge_sees_what_was_merged(world: World) -> None:
+    browser, view = world.browser("oskar"), f"/files/{world.place}/view?ref=main&path={quote(APP)}"
+    change = world.changed("port: 8081\n")
+    world.commit(change)
+    assert "8081" not in browser.get(view).text
+    assert browser.post(url(change, "merge")).status_code == 303
+    assert "8081" in browser.get(view).text
+
+
 def test_new_file_is_asked_for_its_path(world: World) -> None:
     browser = world.browser("oskar")
     assert 'value="conf/"' in browser.get(f"/files/{world.place}/new?ref=main&path=conf").text

@@ -66,10 +66,12 @@ class Changes:
         *,
         branch_hours: int,
         author_of: Callable[[Actor], Author],
+        forget: Callable[[PlaceRecord, str], object] = lambda _record, _ref: None,
     ) -> None:
         self._store = ChangeStore(db, clock)
         self._rights = ChangeRights(self._store, places)
         self._history, self._author_of = history, author_of
+        self._places, self._forget = places, forget
         self.beginning = Beginning(self._store, self._rights, history)
         self.drafts = Drafts(self._store, self._rights)
         self.committing = Committing(self._store, self._rights, history, self.beginning, author_of)
@@ -171,7 +173,9 @@ class Changes:
 
     def commit(self, actor: Actor, change_id: str, wish: CommitWish) -> ChangeRecord:
         """See ``Committing.commit``."""
-        return self.committing.commit(actor, change_id, wish)
+        change = self.committing.commit(actor, change_id, wish)
+        self._moved(change, change.branch)
+        return change
 
     def propose(self, actor: Actor, change_id: str, wish: ProposalWish) -> ChangeRecord:
         """See ``Proposing.propose``."""
@@ -179,7 +183,15 @@ class Changes:
 
     def merge(self, actor: Actor, change_id: str) -> ChangeRecord:
         """See ``Proposing.merge``."""
-        return self.proposing.merge(actor, change_id, self._author_of(actor))
+        change = self.proposing.merge(actor, change_id, self._author_of(actor))
+        self._moved(change, change.target)
+        return change
+
+    def _moved(self, change: ChangeRecord, branch: str) -> None:
+        """Whoever looks at the branch next sees what was just done, not what was known a moment ago."""
+        record = self._places.by_id(change.place_id)
+        if record is not None:
+            self._forget(record, branch)
 
     def discard(self, actor: Actor, change_id: str) -> ChangeRecord:
         """See ``Cleaning.discard``."""

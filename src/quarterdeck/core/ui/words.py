@@ -65,7 +65,7 @@ STATES: Final = {
     "service": Look(icon="key", tone="quiet"),
     "disabled": Look(icon="slash-circle", tone="quiet"),
     "locked": Look(icon="lock-fill", tone="warning"),
-    "expired": Look(icon="clock-history", tone="quiet"),
+    "expired": Look(icon="stopwatch-fill", tone="quiet"),
     "revoked": Look(icon="slash-circle", tone="quiet"),
     # identity providers
     "answers": Look(icon="check-circle-fill", tone="success"),

@@ -1,6 +1,5 @@
 // The draft of what stands in an editor: saved a moment after the last key, one saving at a time.
-import { TOKEN_HEADER } from "../../../core/ui/assets/js/token.js";
-
+// The token is read here, not imported: a module shared with app.js would be one more file for every page.
 const QUIET_MS = 800;
 const RETRY_MS = 10_000;
 
@@ -61,9 +60,10 @@ export class Draft {
   }
 
   put(text) {
+    const token = document.querySelector('meta[name="csrf-token"]').content;
     return fetch(this.editor.dataset.draftUrl, {
       method: "PUT",
-      headers: { ...TOKEN_HEADER, "Content-Type": "application/json", Accept: "application/json" },
+      headers: { "X-CSRF-Token": token, "Content-Type": "application/json", Accept: "application/json" },
       body: JSON.stringify({ text, version: this.version }),
       signal: this.editor.stop.signal,
     });
