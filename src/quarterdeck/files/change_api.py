@@ -30,6 +30,7 @@ blueprint = APIBlueprint("changes_api", __name__, url_prefix="/api/v1", tag="Fil
 
 Json = dict[str, Any]  # Any: JSON
 _FAILS = {502: "The repository did not do it; the drafts are kept", 503: "Its limit of calls is reached"}
+_BEGUN = {200: "You have it open already", 404: "There is no such place, or no such file there", **_FAILS}
 _MOVED = {409: "It has ended, or others changed the same files: `paths` are to be taken in", **_FAILS}
 
 
@@ -151,7 +152,7 @@ def change_list(query: ChangeListQuery) -> Json:
 @web.allow("file.write")
 @blueprint.input(ChangeBody, arg_name="body")
 @blueprint.output(ChangeOut, status_code=201)
-@blueprint.doc(summary="Begin a change of a file", responses={200: "You have it open already", **_FAILS})
+@blueprint.doc(summary="Begin a change of a file", responses=_BEGUN)
 def change_begin(body: ChangeBody) -> tuple[Json, int, Mapping[str, str]]:
     """Makes a temporary branch and a draft of the file on it."""
     begun = _changes().begin(web.actor(), body.place, body.wanted())
