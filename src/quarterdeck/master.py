@@ -20,6 +20,12 @@ import quarterdeck.access.grant_routes
 import quarterdeck.access.provider_api
 import quarterdeck.access.providers.routes
 import quarterdeck.access.routes
+import quarterdeck.files.change_api
+import quarterdeck.files.change_routes
+import quarterdeck.files.edit_routes
+import quarterdeck.files.place_api
+import quarterdeck.files.place_routes
+import quarterdeck.files.routes
 import quarterdeck.history.api
 import quarterdeck.history.routes
 import quarterdeck.home.reference
@@ -67,6 +73,7 @@ from quarterdeck.core.security import key_file
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import HEADER as CSRF_HEADER
 from quarterdeck.core.ui.guard import Guard
+from quarterdeck.files.defined import defined_drafts, ensure_places
 from quarterdeck.history.service import History
 from quarterdeck.home.providers import make_home
 from quarterdeck.home.service import Home
@@ -84,6 +91,8 @@ logger = logging.getLogger(__name__)
 _REPORT_SECONDS: Final = 1.0
 _TIDY_SECONDS: Final = 60.0
 _MOST_FORM_PARTS: Final = 2_000
+_MOST_FORM_BYTES: Final = 4_000_000
+"""Without files that are uploaded: a text of 1 MB in an editor, with the line ends of forms."""
 _RUNS_OF_A_HOST: Final = 5
 _ALWAYS: Final = (
     quarterdeck.access.routes,
@@ -112,6 +121,9 @@ _EDGES: Final = (
     quarterdeck.hosts.silence_api,
     quarterdeck.metrics.alerts.routes,
     quarterdeck.metrics.alerts.api,
+    quarterdeck.files.routes,
+    quarterdeck.files.place_routes,
+    quarterdeck.files.place_api,
     quarterdeck.tasks.routes,
     quarterdeck.tasks.output.routes,
     quarterdeck.tasks.api,
@@ -121,11 +133,15 @@ _EDGES: Final = (
     quarterdeck.metrics.host.api,
     quarterdeck.metrics.overview.routes,
     quarterdeck.metrics.overview.api,
+    quarterdeck.files.change_routes,
+    quarterdeck.files.edit_routes,
+    quarterdeck.files.change_api,
 )
 
 
 def create_asgi(settings: Settings, parts: MasterParts | None = None) -> Dispatcher:
     """Make a master: nothing runs before the server starts it."""
+    defined_drafts(settings.place)
     parts = parts or MasterParts(settings)
     app = create_app(parts)
     bridge = Bridge(
@@ -163,6 +179,7 @@ def create_app(parts: MasterParts) -> APIFlask:
     )
     app.request_class = JsonRequest
     app.config.update(OPENAPI_VERSION="3.1.0", MAX_FORM_PARTS=_MOST_FORM_PARTS)
+    app.config["MAX_FORM_MEMORY_SIZE"] = _MOST_FORM_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's own provider: an entry of the history
     # keeps the order that its hash is of, and faults the order of the fields.
     app.error_processor(_bad_input)
@@ -171,7 +188,7 @@ def create_app(parts: MasterParts) -> APIFlask:
     web.provide(app, parts.settings, parts.history, parts.peers, parts.access, parts.toasts, parts.hosts)
     web.provide(app, parts.runs, parts.grants, parts.judge, parts.providers, parts.profiles, _home(parts))
     web.provide(app, parts.fleet, parts.own_host, parts.series, parts.attention)
-    web.provide(app, parts.processes, parts.fleet_list, parts.alerts, parts.rules)
+    web.provide(app, parts.processes, parts.fleet_list, parts.alerts, parts.rules, parts.files, parts.changes)
     web.provide(app, Neighbours(lambda actor, name: _runs_on(parts, actor, name), parts.alerts.of_host))
     for module in _ALWAYS:
         app.register_blueprint(module.blueprint)
@@ -276,7 +293,12 @@ def _live_verb(parts: MasterParts) -> str:
 
 def _home(parts: MasterParts) -> Home:
     return make_home(
-        hosts=parts.hosts, runs=parts.runs, history=parts.history, toasts=parts.toasts, access=parts.access
+        hosts=parts.hosts,
+        runs=parts.runs,
+        history=parts.history,
+        toasts=parts.toasts,
+        access=parts.access,
+        files=parts.files,
     )
 
 
@@ -314,8 +336,9 @@ def _bad_input(error: HTTPError) -> Response:
 
 
 def _prepare(parts: MasterParts) -> None:
-    """List this machine's own nodes, and invite the first administrator."""
+    """List this machine's own nodes and the settings' places of files, and invite the first administrator."""
     ensure_own_hosts(parts.hosts, parts.settings, own_worker=parts.worker_home)
+    ensure_places(parts.files.places, parts.settings.place, parts.settings.home)
     parts.own_host.now()
     if path := parts.access.first_sign_in_link():
         url = parts.settings.public_url or parts.settings.bind.url
@@ -358,6 +381,7 @@ class _Life:
         self._keep(self._metrics.watch_loop())
         self._keep(_every(_REPORT_SECONDS, parts.access.report_ended))
         self._keep(_every(_TIDY_SECONDS, parts.forget_removed))
+        self._keep(_every(_TIDY_SECONDS, parts.changes.tidy))
 
     async def end(self) -> None:
         for task in self._tasks:

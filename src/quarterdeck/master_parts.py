@@ -180,7 +180,13 @@ class MasterParts(Parts):
 
     @cached_property
     def judge(self) -> ObjectJudge:
-        return ObjectJudge({"host": self.hosts.list.targets, "run": self.runs.records.targets})
+        return ObjectJudge(
+            {
+                "host": self.hosts.list.targets,
+                "run": self.runs.records.targets,
+                "place": self.files.places.targets,
+            }
+        )
 
     def publish(self, event: str, data: dict[str, Any], *, room: str) -> None:
         self.live.publish(event, data, room=room)

@@ -8,6 +8,7 @@ import socket
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from quarterdeck.access.grants import Grants
 from quarterdeck.access.profiles import Profiles
@@ -21,6 +22,10 @@ from quarterdeck.core.loop import Loop
 from quarterdeck.core.migrations import migrate
 from quarterdeck.core.security import key_file, private_directory
 from quarterdeck.core.vault import Vault
+from quarterdeck.files.changes import Changes, author_for
+from quarterdeck.files.places.place import Author
+from quarterdeck.files.register import Places
+from quarterdeck.files.service import Files
 from quarterdeck.history.peers import PeerBook
 from quarterdeck.history.service import History
 from quarterdeck.hosts.peers import WorkerPeers
@@ -45,7 +50,9 @@ class Parts:
         private_directory(settings.home)
 
     def close(self) -> None:
-        """Let go of the history and of the database, if they were used."""
+        """Let go of the history, of the database and of the places of files, if they were used."""
+        if "files" in self.__dict__:
+            self.files.places.close()
         for name in ("history", "db"):
             if name in self.__dict__:
                 getattr(self, name).close()
@@ -135,8 +142,15 @@ class Parts:
             self.history,
             self.clock,
             forget=self._rights_changed,
-            exists=lambda object_: self.hosts.list.has_object(object_),
+            exists=self._has_object,
         )
+
+    def _has_object(self, object_: str) -> bool:
+        """Tell whether there is what a grant is to be on."""
+        kind, _, name = object_.partition(":")
+        if kind == "place":
+            return bool(self.files.places.targets(name))
+        return self.hosts.list.has_object(object_)
 
     def _rights_changed(self) -> None:
         self.access.forget_rights()
@@ -180,6 +194,19 @@ class Parts:
         )
 
     @cached_property
+    def files(self) -> Files:
+        places = Places(
+            self.db,
+            self.history,
+            self.vault,
+            self.clock,
+            self.loop,
+            rights_changed=self._rights_changed,
+            home=self.settings.home,
+        )
+        return Files(self.db, self.history, self.clock, places, records_views=self.settings.record_file_views)
+
+    @cached_property
     def rules(self) -> Rulebook:
         return Rulebook(self.db, self.history, self.clock)
 
@@ -195,6 +222,23 @@ class Parts:
     def peers(self) -> PeerBook:
         """Who asks the workers for their histories."""
         return PeerBook(WorkerPeers(self.hosts, self.history))
+
+    @cached_property
+    def changes(self) -> Changes:
+        return Changes(
+            self.db,
+            self.history,
+            self.clock,
+            self.files.places,
+            branch_hours=self.settings.file_branch_hours,
+            author_of=self._author_of,
+            forget=self.files.trees.forget,
+        )
+
+    def _author_of(self, actor: Actor) -> Author:
+        """Return who a commit is by; addresses are made up at the host that people open the pages at."""
+        host = urlsplit(self.address).hostname or "localhost"
+        return author_for(actor, self.profiles.chosen_by(actor).display_name, host)
 
     def _key(self, name: str) -> bytes:
         return key_file(self.settings.home / "keys" / f"{name}.key")

@@ -15,6 +15,10 @@ from quarterdeck.core.config import Settings
 from quarterdeck.core.errors import Invalid, Unreachable
 from quarterdeck.core.pinning import tls_context
 from quarterdeck.core.token_files import checked_token, read_token_file
+from quarterdeck.files.book import FileBook
+from quarterdeck.files.change_book import ChangeBook
+from quarterdeck.files.change_remote import RemoteChanges
+from quarterdeck.files.remote import RemoteFiles
 from quarterdeck.history.book import HistoryBook
 from quarterdeck.history.remote import RemoteHistory
 from quarterdeck.hosts.book import HostBook
@@ -76,6 +80,14 @@ class RemoteNode:
     @cached_property
     def hosts(self) -> HostBook:
         return RemoteHosts(self.api)
+
+    @cached_property
+    def changes(self) -> ChangeBook:
+        return RemoteChanges(self.api)
+
+    @cached_property
+    def files(self) -> FileBook:
+        return RemoteFiles(self.api)
 
     @cached_property
     def alert_log(self) -> AlertBook:

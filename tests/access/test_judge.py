@@ -4,7 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quarterdeck.access.judge import ObjectJudge
-from quarterdeck.access.permissions import ON_HOSTS, RULES, Within, bounds_of, judge, may
+from quarterdeck.access.permissions import (
+    ON_HOSTS,
+    ON_OBJECTS,
+    ON_PLACES,
+    RULES,
+    Within,
+    bounds_of,
+    includes,
+    judge,
+    may,
+)
 from quarterdeck.core.actors import Actor, ActorKind, Grant, Level, Role, Scope, Target
 
 TAGS = ("web", "db", "dev")
@@ -15,25 +25,36 @@ FLEET = {
     "both": Target("host:both", frozenset({"web", "db"})),
     "bare": Target("host:bare"),
 }
+PLACES = {
+    "open": Target("place:open", roles=((Level.READ, Role.VIEWER), (Level.WRITE, Role.OPERATOR))),
+    "narrow": Target("place:narrow", roles=((Level.READ, Role.OPERATOR), (Level.WRITE, Role.ADMINISTRATOR))),
+}
 
 roles = st.sampled_from([None, *Role])
 grants = st.lists(
     st.builds(
         Grant,
-        st.sampled_from([Level.READ, Level.RUN]),
-        st.sampled_from([*(f"tag:{tag}" for tag in TAGS), *(f"host:{name}" for name in NAMES)]),
+        st.sampled_from([Level.READ, Level.RUN, Level.WRITE]),
+        st.sampled_from(
+            [
+                *(f"tag:{tag}" for tag in TAGS),
+                *(f"host:{name}" for name in NAMES),
+                *map(str, PLACES.values()),
+            ]
+        ),
     ),
     max_size=3,
 ).map(tuple)
 scopes = st.lists(
-    st.builds(Scope, st.sampled_from(Level), st.sampled_from(["", "hosts", "runs", "history"])), max_size=2
+    st.builds(Scope, st.sampled_from(Level), st.sampled_from(["", "files", "hosts", "runs", "history"])),
+    max_size=2,
 ).map(tuple)
 tags = st.none() | st.frozensets(st.sampled_from(TAGS), max_size=2)
 people = st.builds(
     Actor, st.just(ActorKind.PERSON), st.just("ada"), role=roles, grants=grants, person_id=st.just("1")
 )
 verbs = st.sampled_from(sorted(RULES))
-targets = st.sampled_from(list(FLEET.values()))
+targets = st.sampled_from([*FLEET.values(), *PLACES.values()])
 
 
 def token_of(person: Actor, scopes: tuple[Scope, ...], host_tags: frozenset[str] | None) -> Actor:
@@ -75,8 +96,8 @@ def test_a_token_with_an_empty_list_of_tags_touches_no_host(
     assert allowed == [] or verb == "home.read"
 
 
-@given(person=people, extra=grants, verb=st.sampled_from(sorted(set(RULES) - ON_HOSTS)))
-def test_grants_give_nothing_but_the_verbs_on_hosts(
+@given(person=people, extra=grants, verb=st.sampled_from(sorted(set(RULES) - ON_OBJECTS)))
+def test_grants_give_nothing_but_the_verbs_on_objects(
     person: Actor, extra: tuple[Grant, ...], verb: str
 ) -> None:
     plain = Actor(ActorKind.PERSON, "ada", role=person.role, person_id=person.person_id)
@@ -98,6 +119,29 @@ def test_the_bounds_of_lists_say_what_the_judge_says_of_each_host(
     within = bounds_of(actor, verb)
     for name, target in FLEET.items():
         assert lies_in(name, target, within) is may(actor, verb, target), judge(actor, verb, target)
+
+
+@given(person=people, verb=st.sampled_from(sorted(ON_PLACES)), place=st.sampled_from(list(PLACES.values())))
+def test_a_place_is_open_by_its_own_least_role_or_a_grant_on_it(
+    person: Actor, verb: str, place: Target
+) -> None:
+    level = RULES[verb].scope.level
+    by_grant = any(g.object == place.name and g.level.includes(level) for g in person.grants)
+    assert may(person, verb, place) is (includes(person.role, place.role_for(level)) or by_grant)
+
+
+@given(person=people, verb=st.sampled_from(sorted(ON_OBJECTS)))
+def test_without_an_object_the_answer_is_whether_there_can_be_one(person: Actor, verb: str) -> None:
+    kinds = {"place"} if verb in ON_PLACES else {"host", "tag"}
+    level = RULES[verb].scope.level
+    by_grant = any(g.kind in kinds and g.level.includes(level) for g in person.grants)
+    assert may(person, verb) is (includes(person.role, RULES[verb].role) or by_grant)
+
+
+def test_a_place_asks_for_no_less_than_the_verb() -> None:
+    lax = Target("place:lax", roles=((Level.WRITE, Role.VIEWER),))
+    vera = Actor(ActorKind.PERSON, "vera", role=Role.VIEWER)
+    assert not may(vera, "file.write", lax)
 
 
 def lies_in(name: str, target: Target, within: Within) -> bool:

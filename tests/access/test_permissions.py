@@ -3,6 +3,7 @@
 import pytest
 
 from quarterdeck.access.permissions import (
+    AREAS,
     MASTER_VERBS,
     RULES,
     WORKER_VERBS,
@@ -10,7 +11,7 @@ from quarterdeck.access.permissions import (
     may,
     roles_within,
 )
-from quarterdeck.access.scopes import levels_for
+from quarterdeck.access.scopes import allows, levels_for
 from quarterdeck.core.actors import NOBODY, SYSTEM, Actor, ActorKind, Level, Role, Scope
 
 ANYONE = {"home.read", "toast.read", "person.self"}
@@ -21,15 +22,17 @@ VIEWER = ANYONE | {
     "base.read",
     "rule.read",
     "run.read",
+    "file.read",
     "node.read",
     "metrics.read",
 }
-OPERATOR = VIEWER | {"host.test", "host.silence", "run.start", "run.cancel", "toast.send"}
+OPERATOR = VIEWER | {"host.test", "host.silence", "run.start", "run.cancel", "toast.send", "file.write"}
 ADMINISTRATOR = OPERATOR | {
     "history.verify",
     "host.write",
     "base.write",
     "rule.write",
+    "place.write",
     "person.read",
     "person.write",
     "node.shutdown",
@@ -45,7 +48,7 @@ PEOPLE = [
 ]
 SCOPES = [
     (Level.READ, VIEWER - {"person.self"}),
-    (Level.RUN, OPERATOR - {"person.self"}),
+    (Level.RUN, OPERATOR - {"person.self", "file.write"}),
     (Level.WRITE, ADMINISTRATOR - {"person.self", "person.read", "person.write", "node.shutdown"}),
     (Level.ADMIN, ADMINISTRATOR),
 ]
@@ -100,6 +103,14 @@ def test_a_role_gives_its_tokens_no_more_than_itself() -> None:
     assert levels_for(Role.VIEWER) == (Level.READ,)
     assert levels_for(Role.OPERATOR) == (Level.READ, Level.RUN)
     assert levels_for(Role.ADMINISTRATOR) == tuple(Level)
+
+
+def test_operators_may_have_tokens_that_change_files_and_nothing_else() -> None:
+    writes = [area for area in AREAS if allows(Role.OPERATOR, (), Scope(Level.WRITE, area))]
+    assert writes == ["files"]
+    assert not allows(Role.OPERATOR, (), Scope(Level.WRITE))
+    assert not allows(Role.VIEWER, (), Scope(Level.WRITE, "files"))
+    assert not allows(None, (), Scope(Level.READ, "files"))
 
 
 def test_roles_include_the_lower_ones() -> None:

@@ -60,6 +60,8 @@ def weights_of(page: Page, path: str) -> dict[str, int]:
         ("/runs/new", BUDGET + 4096),
         ("/runs/{run_id}", RUN_BUDGET),
         ("/runs/{fleet_run}", RUN_BUDGET),
+        ("/files/example", BUDGET + 4096),
+        ("/files/example/view?ref=main&path=shop/values.yaml", BUDGET + 4096),
         ("/fleet", RUN_BUDGET),
         ("/fleet/master", FIGURES_BUDGET),
         ("/fleet/compare?host=master&host=worker", FIGURES_BUDGET),

@@ -34,6 +34,8 @@ class Need:
     scope: str = ""
     by_grant: bool = False
     """A grant on a host does too, and tokens that are limited to tags keep it."""
+    by_place: bool = False
+    """A grant on a place of files does too."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Caller:
     role: Role | None = None
     scopes: tuple[str, ...] = ()
     granted: Level | None = None
+    place_granted: Level | None = None
     is_limited: bool = False
     """A token that is limited to hosts with certain tags."""
     bearer: str = ""
@@ -136,6 +139,77 @@ NEEDS: Final = {
         GET    /api/v1/hosts/<name>                             host
         GET    /api/v1/hosts/<name>/figures                     host
         GET    /api/v1/hosts/<name>/samples                     host
+        """,
+    Need(Way.SIGNED_IN, _VIEWER, "files:read", by_place=True): """
+        GET    /files
+        GET    /files/<name>                                    place
+        GET    /files/<name>/view                               place
+        GET    /files/<name>/raw                                place
+        GET    /api/v1/places
+        GET    /api/v1/places/<name>                            place
+        GET    /api/v1/places/<name>/refs                       place
+        GET    /api/v1/places/<name>/files                      place
+        GET    /api/v1/places/<name>/file                       place
+        GET    /api/v1/places/<name>/raw                        place
+        GET    /files/changes
+        GET    /files/changes.csv
+        GET    /files/changes.json
+        GET    /files/changes/<change_id>                       change
+        GET    /files/changes/<change_id>/edit                  change
+        GET    /files/changes/<change_id>/download              change
+        GET    /files/changes/<change_id>/difference            change
+        GET    /api/v1/changes
+        GET    /api/v1/changes/<change_id>                      change
+        GET    /api/v1/changes/<change_id>/drafts               change
+        GET    /api/v1/changes/<change_id>/download             change
+        GET    /api/v1/changes/<change_id>/difference           change
+        GET    /api/v1/changes/<change_id>/patch                change
+        """,
+    Need(Way.SIGNED_IN, _OPERATOR, "files:write", by_place=True): """
+        GET    /files/<name>/new
+        POST   /files/<name>/new
+        POST   /files/changes/<change_id>/files                 change
+        POST   /files/changes/<change_id>/edit                  change
+        POST   /files/changes/<change_id>/encoding              change
+        POST   /files/changes/<change_id>/drop                  change
+        GET    /files/changes/<change_id>/commit                change
+        POST   /files/changes/<change_id>/commit                change
+        GET    /files/changes/<change_id>/conflict
+        POST   /files/changes/<change_id>/conflict              change
+        GET    /files/changes/<change_id>/propose               change
+        POST   /files/changes/<change_id>/propose               change
+        POST   /files/changes/<change_id>/merge                 change
+        GET    /files/changes/<change_id>/discard               change
+        POST   /files/changes/<change_id>/discard               change
+        POST   /files/changes/<change_id>/resume                change
+        POST   /files/changes/<change_id>/remove-branch         change
+        POST   /api/v1/changes
+        POST   /api/v1/changes/<change_id>/files
+        PUT    /api/v1/changes/<change_id>/drafts
+        DELETE /api/v1/changes/<change_id>/drafts               change
+        POST   /api/v1/changes/<change_id>/commit
+        GET    /api/v1/changes/<change_id>/conflict
+        POST   /api/v1/changes/<change_id>/conflict
+        POST   /api/v1/changes/<change_id>/propose
+        POST   /api/v1/changes/<change_id>/merge                change
+        POST   /api/v1/changes/<change_id>/discard              change
+        POST   /api/v1/changes/<change_id>/resume               change
+        DELETE /api/v1/changes/<change_id>/branch               change
+        """,
+    _signed_in(_ADMINISTRATOR, "files:write"): """
+        GET    /files/places
+        GET    /files/places/add
+        POST   /files/places/add
+        GET    /files/places/<name>/edit                        place
+        POST   /files/places/<name>/edit                        place
+        GET    /files/places/<name>/test                        place
+        POST   /files/places/<name>/test                        place
+        GET    /files/places/<name>/remove                      place
+        POST   /files/places/<name>/remove                      place
+        POST   /api/v1/places
+        PATCH  /api/v1/places/<name>                            place
+        DELETE /api/v1/places/<name>                            place
+        POST   /api/v1/places/<name>/test                       place
         """,
     _signed_in(_VIEWER, "hosts:read"): """
         GET    /fleet/rules
@@ -287,7 +361,13 @@ HOT: Final = {"/healthz", "/readyz"}
 
 SECONDARY: Final = {
     "export": ("GET /history.csv", "GET /history.json", "GET /api/v1/history/export"),
-    "download": ("GET /runs/<run_id>/output",),
+    "download": ("GET /runs/<run_id>/output", "GET /files/<name>/raw", "GET /api/v1/places/<name>/raw"),
+    "files of changes": (
+        "GET /files/changes/<change_id>/download", "GET /api/v1/changes/<change_id>/download",
+        "GET /api/v1/changes/<change_id>/drafts", "GET /api/v1/changes/<change_id>/patch",
+        "GET /files/changes/<change_id>/difference", "GET /api/v1/changes/<change_id>/difference",
+        "GET /files/changes.csv", "GET /files/changes.json",
+    ),
     "raw output, ranges and streams of it": ("GET /api/v1/runs/<run_id>/output",),
     "parts of output": (
         "GET /runs/<run_id>/lines", "GET /runs/<run_id>/find", "GET /runs/<run_id>/first-error",
@@ -343,6 +423,17 @@ VERBS: Final = {
     ),
     _signed_in(_VIEWER, "runs:read"): ("runs list", "runs output absent", "runs show absent"),
     _signed_in(_VIEWER, "history:read"): ("history export --until 2020-01-01", "history show -n 1"),
+    _signed_in(_VIEWER, "files:read"): (
+        "file find absent x", "file show absent x", "place list",
+        "change list", "change show absent",
+    ),
+    _signed_in(_OPERATOR, "files:write"): (
+        "change begin absent x", "change put absent x", "change commit absent -m x",
+        "change propose absent --title x", "change merge absent", "change discard absent",
+    ),
+    _signed_in(_ADMINISTRATOR, "files:write"): (
+        "place add --kind local --url /srv/x -- -bad", "place remove absent", "place test absent",
+    ),
     _signed_in(_OPERATOR, "hosts:run"): (
         "host test absent", "silence add --host absent --reason x", "silence end absent",
     ),
@@ -398,7 +489,8 @@ def _has_role(caller: Caller, need: Need) -> bool:
     if _ROLES.index(caller.role) >= _ROLES.index(need.role):
         return True
     level = need.scope.rpartition(":")[2]
-    return bool(need.by_grant and caller.granted and _reaches(caller.granted, level))
+    on_place = need.by_place and caller.place_granted and _reaches(caller.place_granted, level)
+    return bool(on_place or (need.by_grant and caller.granted and _reaches(caller.granted, level)))
 
 
 def _has_scope(caller: Caller, need: Need) -> bool:

@@ -26,6 +26,10 @@ from quarterdeck.core.actors import SYSTEM, Level, Role
 from quarterdeck.core.config import load_settings
 from quarterdeck.core.metrics import Metrics
 from quarterdeck.core.security import new_token
+from quarterdeck.files.change_store import ChangeQuery
+from quarterdeck.files.models import PlaceKind
+from quarterdeck.files.originals import Wanted
+from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.history.query import HistoryQuery
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
@@ -36,14 +40,24 @@ from quarterdeck.protocol.line import CodeJoin
 from quarterdeck.tasks.records import RunQuery
 from tests.access.factories import CHEAP, PASSWORD, SetClock, csrf_of
 from tests.contracts.access_matrix import Caller
+from tests.files.repositories import make_repository
 from tests.tasks.ended_runs import Part, insert_run
 
 PIPELINE: Final = "q8Zr1vKx0Lw5Tn3Hd7Yb2Cs9"
 MONITORING: Final = "M4kz7Qe2Wd9Xo1Vb6Ns3Lt8JpR5u"
 NOTEBOOK: Final = "Nf6Hc1Ga8Yx3Kq0Ze5Rw2Bm7Tj4v"
-AREAS: Final = ("history", "hosts", "node", "runs", "toasts")
+AREAS: Final = ("files", "history", "hosts", "node", "runs", "toasts")
 QUERIES: Final = {
     "/runs/<run_id>/output": "?host=own",
+    "/files/<name>/view": "?path=README.md",
+    "/files/<name>/raw": "?path=README.md",
+    "/api/v1/places/<name>/file": "?path=README.md",
+    "/api/v1/places/<name>/raw": "?path=README.md",
+    **{
+        f"{base}/<change_id>/{page}": "?path=README.md"
+        for base in ("/files/changes", "/api/v1/changes")
+        for page in ("edit", "encoding", "drop", "drafts", "download", "conflict")
+    },
     # A history of thousands of lines would be read for each caller.
     "/history": "?until=2020-01-01",
     "/history.csv": "?until=2020-01-01",
@@ -149,6 +163,12 @@ def _add_things(parts: MasterParts) -> None:
     parts.hosts.import_hosts(SYSTEM, drafts)
     parts.hosts.bases.add_base(SYSTEM, "own", "https://own.example/", "bearer-of-the-base-0123")
     parts.rules.add(SYSTEM, DEFAULTS[0])
+    repository = make_repository(parts.settings.home / "repository.git", {"README.md": b"Hello\n"})
+    for name, role in (("own", Role.VIEWER), ("hidden9", Role.ADMINISTRATOR)):
+        url, write_role = str(repository.folder), max(role, Role.OPERATOR, key=list(Role).index)
+        draft = PlaceDraft(name=name, kind=PlaceKind.LOCAL, url=url, read_role=role, write_role=write_role)
+        parts.files.places.add(SYSTEM, draft)
+        parts.changes.begin(SYSTEM, name, Wanted("README.md"))
     for name in ("own", "hidden9"):
         host = parts.hosts.get(name)
         part = Part(name, f"secret-of-{name}\n".encode(), host_id=host.id)
@@ -169,6 +189,8 @@ def _objects(parts: MasterParts, name: str) -> dict[str, str]:
         "host": name,
         "run": next(run.id for run in runs if name in run.targets),
         "base": "own",
+        "place": name,
+        "change": parts.changes.list(SYSTEM, ChangeQuery(place=name)).changes[0].id,
         "rule": parts.rules.list_rules()[0].id,
         "person": owner,
         "entry": parts.history.page(HistoryQuery(limit=1)).entries[0].id,
@@ -190,6 +212,10 @@ def _people(parts: MasterParts) -> Iterator[Caller]:
     rita = _session(parts, "rita", None)
     parts.grants.give(SYSTEM, "host:own", "read", person="rita")
     yield replace(rita, granted=Level.READ)
+    for name, level in (("fritz", Level.READ), ("frida", Level.WRITE)):
+        caller = _session(parts, name, None)
+        parts.grants.give(SYSTEM, "place:own", level, person=name)
+        yield replace(caller, place_granted=level)
 
 
 def _session(parts: MasterParts, name: str, role: Role | None) -> Caller:
@@ -218,6 +244,17 @@ def _tokens(parts: MasterParts) -> Iterator[Caller]:
     made = parts.access.create_token(SYSTEM, "wendy", "job", "run")
     yield Caller(
         "token-by-a-grant", "token", None, ("run",), granted=Level.RUN, bearer=f"Bearer {made.secret}"
+    )
+    parts.access.add_person(SYSTEM, "fred")
+    parts.grants.give(SYSTEM, "place:own", "write", person="fred")
+    made = parts.access.create_token(SYSTEM, "fred", "job", "files:write")
+    yield Caller(
+        "token-by-a-grant-on-a-place",
+        "token",
+        None,
+        ("files:write",),
+        place_granted=Level.WRITE,
+        bearer=f"Bearer {made.secret}",
     )
     pair = _api_pair(parts, "client-of-an-operator", Role.OPERATOR)
     yield Caller("access-token-of-a-client", "token", Role.OPERATOR, ("run",), bearer=f"Bearer {pair[0]}")

@@ -103,6 +103,8 @@ def test_what_is_foreign_is_answered_as_what_is_absent(world: World) -> None:
         "host": "nowhere",
         "run": new_id(),
         "base": "nowhere",
+        "place": "nowhere",
+        "change": new_id(),
         "person": "nowhere-person",
         "entry": new_id(),
     }
@@ -111,7 +113,9 @@ def test_what_is_foreign_is_answered_as_what_is_absent(world: World) -> None:
         ask = world.client(caller)
         for name, _, kind in entries():
             method, rule = name.split(" ", 1)
-            if kind == "own" or (kind in ("host", "run") and caller.name not in ("vera", "oskar")):
+            if kind in ("own", "place", "change") or (
+                kind in ("host", "run") and caller.name not in ("vera", "oskar")
+            ):
                 foreign = ask(method, world.path(rule, kind, world.foreign))
                 other = ask(method, world.path(rule, kind, dict.fromkeys(world.foreign, new_id()) | absent))
                 if same_text(world, foreign) != same_text(world, other) or not is_hidden(foreign, name):

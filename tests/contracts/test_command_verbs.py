@@ -11,12 +11,15 @@ from quarterdeck.cli import main
 from quarterdeck.core.command_line import HOME_ONLY
 
 REMOTE = {
-    "alert list", "base add", "base list", "base remove", "grant add", "grant list", "grant remove",
+    "alert list", "base add", "base list", "base remove", "file find", "file show",
+    "change begin", "change commit", "change discard", "change list", "change merge", "change propose",
+    "change put", "change show",
+    "grant add", "grant list", "grant remove",
     "history export", "history show", "history verify",
     "host add", "host confirm-key", "host import", "host invitations", "host invite", "host list",
     "host remove", "host revoke", "host show", "host tag", "host test", "host uninvite",
     "person add", "person disable", "person enable", "person link", "person list", "person password",
-    "person role", "rule list",
+    "person role", "place add", "place list", "place remove", "place test", "rule list",
     "run", "runs cancel", "runs list", "runs output", "runs show",
     "silence add", "silence end", "silence list",
     "toast send",

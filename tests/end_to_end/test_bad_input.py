@@ -35,6 +35,7 @@ HOSTILE = {
 }
 HOST = {"name": "bad-1", "address": "127.0.0.1", "username": ROOT}
 COMMAND = {"kind": "command", "command": "echo hello"}
+PLACE = {"name": "bad-1", "kind": "cloud", "project": "acme", "repository": "wiki"}
 RULE = {"name": "bad-1", "figure": "memory", "threshold": 95}
 VALID: dict[str, dict[str, Any]] = {
     "POST /api/v1/hosts": HOST,
@@ -43,6 +44,14 @@ VALID: dict[str, dict[str, Any]] = {
     "POST /api/v1/hosts/import": {"text": "hosts: []"},
     "POST /api/v1/hosts/invitations": {"name": "bad-1"},
     "POST /api/v1/bases": {"name": "bad-1", "url": "https://api.example.org"},
+    "POST /api/v1/places": PLACE,
+    "POST /api/v1/changes": {"place": "absent", "path": "conf/app.yml"},
+    "POST /api/v1/changes/{change_id}/files": {"path": "conf/app.yml"},
+    "PUT /api/v1/changes/{change_id}/drafts": {"text": "port: 8080"},
+    "POST /api/v1/changes/{change_id}/commit": {"message": "Why"},
+    "POST /api/v1/changes/{change_id}/conflict": {"commit": "0" * 40, "side": "target"},
+    "POST /api/v1/changes/{change_id}/propose": {"title": "Title"},
+    "PATCH /api/v1/places/{name}": {"read_role": "viewer"},
     "POST /api/v1/rules": RULE,
     "PATCH /api/v1/rules/{rule_id}": {"threshold": 90},
     "POST /api/v1/people": {"name": "bad-1"},
@@ -73,6 +82,8 @@ STRICT = [
     ("PATCH /api/v1/hosts/{name}", "jump"),
     ("POST /api/v1/bases", "name"),
     ("POST /api/v1/bases", "url"),
+    ("POST /api/v1/places", "name"),
+    ("POST /api/v1/places", "repository"),
     ("POST /api/v1/people", "name"),
     ("POST /api/v1/toasts", "person"),
     ("POST /api/v1/toasts", "link"),
@@ -90,6 +101,8 @@ FORMS: list[tuple[str, dict[str, str], str]] = [
     ("/bases", {"name": "bad-1", "url": "https://api.example.org"}, "name"),
     ("/bases", {"name": "bad-1", "url": "https://api.example.org"}, "url"),
     ("/people", {"name": "bad-1", "role": "viewer"}, "name"),
+    ("/files/places/add?kind=cloud", PLACE, "name"),
+    ("/files/places/add?kind=cloud", PLACE, "repository"),
 ]
 
 
@@ -303,6 +316,8 @@ def ask(
     headers = {"Content-Type": "application/json"} | more.pop("headers", {})
     if body is not None:
         more["json"] = body
+    if path.endswith(("/drafts", "/conflict")):
+        more["params"] = {"path": "conf/app.yml"}  # beside the body, these say which file
     return deck.api(method, path.replace("{name}", name), headers=headers, **more)
 
 

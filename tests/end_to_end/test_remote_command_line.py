@@ -45,6 +45,10 @@ SAME = [
     "run --host master --host worker -- echo both",
     "run --host worker --builtin top-memory --argument count=0",
     "toast send hello --role operator",
+    "place list",
+    "place test example",
+    "file find example vals yaml",
+    "file show example README.md",
 ]
 """Told alike at home and from elsewhere, whichever comes first."""
 REFUSED = [
@@ -74,6 +78,13 @@ REFUSED = [
     "grant add run tag:web",
     "base add b ftp://example.org",
     "base remove nowhere",
+    "place add bad --kind local --url srv",
+    "place add bad/name --kind cloud --project acme --repository wiki",
+    "place add example --kind local --url /srv/x",
+    "place remove nowhere",
+    "file find nowhere x",
+    "file show example nowhere",
+    "file show example README.md --ref nowhere",
     "history show --since yesterday",
     "history show --node nowhere",
     "run --host nowhere -- true",
@@ -103,6 +114,8 @@ CHANGES = [
     ("silence list", ""),
     ("base add {0} https://api.example.org --bearer-file -", "a-bearer\n"),
     ("base remove {0}", ""),
+    ("place add {0} --kind cloud --project acme --repository wiki --token-file -", "a-good-token-123\n"),
+    ("place remove {0}", ""),
     ("person add {0} --role viewer", ""),
     ("person link {0}", ""),
     ("person role {0} operator", ""),
@@ -113,6 +126,8 @@ CHANGES = [
     ("token create --person {0} --name tagged --scope run --host-tag web", ""),
     ("grant add run tag:web --person {0}", ""),
     ("grant add run host:nowhere --person {0}", ""),
+    ("grant add read place:example --person {0}", ""),
+    ("grant add run place:example --person {0}", ""),
     ("grant list --person {0}", ""),
     ("person add {0}-service --role viewer --service", ""),
     ("person disable {0}", ""),
@@ -243,6 +258,25 @@ def test_a_host_is_silenced_from_elsewhere_and_the_silence_ended(deck: Deck, els
     assert silence_id in deck.cli("silence", "list").stdout
     assert elsewhere.cli("silence", "end", silence_id).stdout == "The silence of host:master is over.\n"
     assert elsewhere.cli("silence", "list").stdout == ""
+
+
+def test_a_file_is_changed_from_elsewhere(deck: Deck, elsewhere: Elsewhere) -> None:
+    begun = elsewhere.cli("change", "begin", "example", "made/far.txt", "--action", "new")
+    change = begun.stdout.strip()
+    saved = elsewhere.cli("change", "put", change, "made/far.txt", given="far\n")
+    assert saved.stderr == "made/far.txt is saved.\n"
+    assert "+far\n" in elsewhere.cli("change", "show", change).stdout
+    assert elsewhere.cli("change", "list").stdout == deck.cli("change", "list").stdout
+    commit = elsewhere.cli("change", "commit", change, "-m", "From far").stdout.strip()
+    assert commit == deck.api("GET", f"/api/v1/changes/{change}").json()["tip"]
+    refused = elsewhere.cli("change", "propose", change, "--title", "From far")
+    assert (refused.returncode, "no pull requests" in refused.stderr) == (1, True)
+    assert elsewhere.cli("change", "merge", change).returncode == 0
+    assert elsewhere.cli("file", "show", "example", "made/far.txt").stdout == "far\n"
+    other = elsewhere.cli("change", "begin", "example", "made/far.txt").stdout.strip()
+    assert elsewhere.cli("change", "discard", other).returncode == 0
+    listed = elsewhere.cli("change", "list", "--state", "all").stdout
+    assert listed == deck.cli("change", "list", "--state", "all").stdout
 
 
 def test_an_invitation_is_taken_back_and_a_token_revoked(deck: Deck, elsewhere: Elsewhere) -> None:

@@ -14,6 +14,7 @@ from quarterdeck.core.actors import NOBODY, Actor, ActorKind, Level, Role, Scope
 from quarterdeck.core.errors import Busy, Invalid, Limited, Unauthenticated
 from quarterdeck.core.ui import pages
 from quarterdeck.core.ui.guard import Guard
+from quarterdeck.files.routes import blueprint as files
 from quarterdeck.home import routes
 from quarterdeck.home.service import Figure, Finding, Home
 
@@ -101,6 +102,7 @@ def make_app(
     )
     web.provide(app, home or make_home())
     app.register_blueprint(routes.blueprint)
+    app.register_blueprint(files)  # the pattern page shows its parts
     _add_trials(app)
     return app
 

@@ -6,7 +6,7 @@ from flask import Flask
 from tests.home.factories import Toast, as_, busy_figure, make_app, make_home
 
 EVERYONE = {"Messages", "Account"}
-VIEWER = EVERYONE | {"Hosts", "Runs", "History"}
+VIEWER = EVERYONE | {"Hosts", "Runs", "Files", "History"}
 
 
 def titles(page: str) -> set[str]:
@@ -31,7 +31,8 @@ def test_each_sees_the_doors_that_open(app: Flask, name: str, cards: set[str]) -
 
 
 def test_the_navigation_follows_the_role_and_marks_the_page(app: Flask) -> None:
-    assert nav(as_(app, "vera").get("/").text) == ["Home", "Hosts", "Fleet", "Runs", "History", "API bases"]
+    pages = ["Home", "Hosts", "Fleet", "Runs", "Files", "History", "API bases"]
+    assert nav(as_(app, "vera").get("/").text) == pages
     assert nav(as_(app, "nils").get("/").text) == ["Home"]
     assert '<a href="/" aria-current="page">' in as_(app, "vera").get("/").text
 
@@ -90,3 +91,9 @@ def test_the_pattern_page_shows_every_state_and_needs_a_role(app: Flask) -> None
     for word in ("running", "timed-out", "lost", "late", "denied"):
         assert f'data-state="{word}"' in page
     assert as_(app, "nils").get("/patterns").status_code == 403
+
+
+def test_the_pattern_page_shows_the_parts_for_texts(app: Flask) -> None:
+    page = as_(app, "vera").get("/patterns").text
+    for part in ("<q-picker", "<q-editor", "diff-six", 'id="L2"', "Conflict 1 of 1", "no newline at the end"):
+        assert part in page

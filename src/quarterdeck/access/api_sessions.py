@@ -21,7 +21,7 @@ from quarterdeck.access.agents import Client, plain
 from quarterdeck.access.lifetimes import Lifetimes
 from quarterdeck.access.models import ADDRESS_LENGTH, AGENT_LENGTH, EndReason, Person, RefreshFamily
 from quarterdeck.access.rights import may_touch
-from quarterdeck.access.scopes import include, levels_for, read_scopes, scopes_text
+from quarterdeck.access.scopes import allows, include, levels_for, read_scopes, scopes_text
 from quarterdeck.core.actors import Actor, ActorKind, Scope
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.db import Database
@@ -200,10 +200,11 @@ class ApiSessions:
         """Return a person's name and the scopes to give, all that is allowed where none are asked for."""
         with self._db.read() as session:
             person = session.get_one(Person, person_id)
-            levels = levels_for(person.role_or_none, store.grants_of(session, person))
+            role, grants = person.role_or_none, store.grants_of(session, person)
             name = person.name
+        levels = levels_for(role, grants)
         asked = read_scopes(scope) if scope else tuple(widest or ()) or tuple(map(Scope, levels[-1:]))
-        if not asked or any(each.level not in levels for each in asked):
+        if not asked or not all(allows(role, grants, each) for each in asked):
             raise Invalid({"scope": f"{name}'s rights allow {' or '.join(levels) or 'nothing'} only."})
         if widest is not None and not include(widest, asked):
             raise Invalid({"scope": "This is more than the token allows that you came with."})

@@ -106,7 +106,7 @@ class RotateForm(Form, title="TokenRotation"):
 
 
 class GrantForm(Form, title="NewGrant"):
-    """A right to give: to a person or to a group, on ``host:NAME`` or ``tag:TAG``."""
+    """A right to give: to a person or to a group, on ``host:NAME``, ``tag:TAG`` or ``place:NAME``."""
 
     model_config = example({"person": "ada", "level": "run", "object": "tag:web"})
 

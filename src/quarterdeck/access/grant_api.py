@@ -27,7 +27,7 @@ class GrantQuery(Form):
 
 
 class GrantOut(BaseModel):
-    """A right on ``host:NAME`` or ``tag:TAG``; one of ``person`` and ``group`` is empty."""
+    """A right on ``host:NAME``, ``tag:TAG`` or ``place:NAME``; one of ``person`` and ``group`` is empty."""
 
     id: str
     person: str
@@ -57,7 +57,7 @@ def grant_list(query: GrantQuery) -> GrantsOut:
 @blueprint.input(GrantForm, arg_name="body")
 @blueprint.output(GrantOut, status_code=201)
 @blueprint.doc(
-    summary="Give a right on a host or a tag",
+    summary="Give a right on a host, a tag or a place of files",
     responses={404: "There is nobody of this name", 409: "It is granted there already"},
 )
 def grant_give(body: GrantForm) -> GrantOut:

@@ -1,4 +1,4 @@
-"""``quarterdeck grant``: rights on single hosts and tags; works beside a running master."""
+"""``quarterdeck grant``: rights on single hosts, tags and places; works beside a running master."""
 
 from typing import Protocol
 
@@ -20,7 +20,7 @@ class Node(Protocol):
 
 @click.group()
 def grant() -> None:
-    """Rights on single hosts and tags, beside the roles."""
+    """Rights on single hosts, tags and places of files, beside the roles."""
 
 
 @grant.command("add")
@@ -30,7 +30,7 @@ def grant() -> None:
 @click.option("--group", default="", help="Or the group that gets it.")
 @click.pass_obj
 def grant_add(node: Node, level: str, object_: str, person: str, group: str) -> None:
-    """Let a person or group read, or run on, OBJECT: tag:web or host:web1."""
+    """Let a person or group read, run on or write OBJECT: tag:web or host:web1, or place:wiki."""
     given = node.grants.give(node.actor, object_, level, person=person, group=group)
     click.echo(f"{given.holder} may {given.level} on {given.object}: {given.id}", err=True)
 

@@ -8,7 +8,7 @@ from quarterdeck.access import change_routes
 from quarterdeck.access.forms import GrantForm
 from quarterdeck.access.grants import LEVELS, Grants
 from quarterdeck.access.judge import ObjectJudge
-from quarterdeck.access.permissions import ON_HOSTS
+from quarterdeck.access.permissions import ON_HOSTS, ON_PLACES
 from quarterdeck.access.service import Access
 from quarterdeck.core import web
 from quarterdeck.core.actors import Target
@@ -30,9 +30,12 @@ DOES: Final = {
     "history.export": "Export the history",
     "history.verify": "Verify the history",
     "base.read": "See API bases",
+    "file.read": "Look at files",
+    "file.write": "Change files",
     "toast.send": "Send a message",
     "host.write": "Add, change and remove hosts",
     "base.write": "Change API bases",
+    "place.write": "Add, change and remove places of files",
     "person.read": "See people and their rights",
     "person.write": "Change people and their rights",
     "node.shutdown": "Shut the node down",
@@ -40,7 +43,7 @@ DOES: Final = {
 """What the page explains, in the order of the page."""
 MOST_SHOWN: Final = 200
 """So many grants stand on the page; the filters lead to the others."""
-_ASKED: Final = ("who", "host", "holder", "in", "about")
+_ASKED: Final = ("who", "host", "place", "holder", "in", "about")
 _LONGEST: Final = 200
 
 
@@ -73,7 +76,7 @@ def grant_take(grant_id: str) -> Page:
 
 def _page(values: dict[str, str], errors: dict[str, str]) -> str:
     asked = {name: request.args.get(name, "").strip()[:_LONGEST] for name in _ASKED}
-    verdicts, missing = _verdicts(asked["who"], asked["host"])
+    verdicts, missing = _verdicts(asked["who"], asked["host"], asked["place"])
     found = web.part(Grants).list_grants(
         person=asked["holder"], group=asked["in"], object_=asked["about"], limit=MOST_SHOWN + 1
     )
@@ -92,16 +95,19 @@ def _page(values: dict[str, str], errors: dict[str, str]) -> str:
     )
 
 
-def _verdicts(who: str, host: str) -> tuple[list[tuple[str, Any]], str]:
+def _verdicts(who: str, host: str, place: str) -> tuple[list[tuple[str, Any]], str]:
     """Return what is explained of a person (Any: the judge's verdict), or why nothing can be."""
     if not who:
         return [], ""
-    targets = web.part(ObjectJudge).targets_of(f"host:{host}") if host else [Target("")]
+    if host and place:
+        return [], "Ask about a host or about a place of files, not about both."
+    kind, name, verbs = ("place", place, ON_PLACES) if place else ("host", host, ON_HOSTS)
+    targets = web.part(ObjectJudge).targets_of(f"{kind}:{name}") if name else [Target("")]
     if not targets:
-        return [], f"There is no host named “{host}”."
-    verbs = tuple(verb for verb in DOES if verb in ON_HOSTS) if host else tuple(DOES)
+        return [], f"There is no {'place of files' if place else 'host'} named “{name}”."
+    asked = tuple(verb for verb in DOES if verb in verbs or not name)
     try:
-        found = web.part(Grants).explain(who, verbs, targets[0])
+        found = web.part(Grants).explain(who, asked, targets[0])
     except NotFound as error:
         return [], error.message
     return [(DOES[verb], verdict) for verb, verdict in found.items()], ""

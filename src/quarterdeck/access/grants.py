@@ -1,8 +1,9 @@
-"""Grants: rights on one host or on all with a tag, given to a person or a group beside their role."""
+"""Grants: rights on a host, on all with a tag, or on a place of files, to a person or group beside roles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy import delete, select, update
@@ -19,8 +20,20 @@ from quarterdeck.core.errors import Conflict, Invalid, NotFound
 from quarterdeck.core.ids import new_id
 from quarterdeck.history.service import History
 
-LEVELS: Final = (Level.READ, Level.RUN)
-KINDS: Final = ("host", "tag")
+KINDS: Final[Mapping[str, tuple[Level, ...]]] = MappingProxyType(
+    {
+        "host": (Level.READ, Level.RUN),
+        "tag": (Level.READ, Level.RUN),
+        "place": (Level.READ, Level.WRITE),
+    }
+)
+"""What a right can be on, and how far it may reach there."""
+LEVELS: Final = (Level.READ, Level.RUN, Level.WRITE)
+_ABSENT: Final = {
+    "host": "There is no host of this name.",
+    "tag": "There is no host with this tag.",
+    "place": "There is no place of files of this name.",
+}
 _MOST: Final = 10_000
 
 Exists = Callable[[str], bool]
@@ -82,8 +95,7 @@ class Grants:
         self, actor: Actor, object_: str, level: str, *, person: str = "", group: str = ""
     ) -> GrantRecord:
         """Give a right to a person or a group. Raises Invalid by field, NotFound, Conflict, Forbidden."""
-        wanted = self._checked_level(level)
-        self._check_object(object_)
+        wanted = self._checked(object_, level)
         if bool(person) == bool(group):
             raise Invalid({"person": "Name either a person or a group."})
         if group and not _is_group(group):
@@ -169,18 +181,16 @@ class Grants:
         session.flush()
         return row, ""
 
-    def _checked_level(self, level: str) -> Level:
-        if level not in LEVELS:
-            raise Invalid({"level": f"Use {' or '.join(LEVELS)}."})
-        return Level(level)
-
-    def _check_object(self, object_: str) -> None:
+    def _checked(self, object_: str, level: str) -> Level:
+        """Return the level; raises Invalid for one that there is not on such an object, and for no object."""
         kind, _, name = object_.partition(":")
         if kind not in KINDS or not name:
-            raise Invalid({"object": "Name it as host:NAME or tag:TAG."})
+            raise Invalid({"object": "Name it as host:NAME, tag:TAG or place:NAME."})
+        if level not in KINDS[kind]:
+            raise Invalid({"level": f"Use {' or '.join(KINDS[kind])} on a {kind}."})
         if not self._exists(object_):
-            what = "host of this name" if kind == "host" else "host with this tag"
-            raise Invalid({"object": f"There is no {what}."})
+            raise Invalid({"object": _ABSENT[kind]})
+        return Level(level)
 
 
 def drop_grants_on(session: Session, object_: str) -> int:

@@ -68,6 +68,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "base.read": _read("hosts"),
         "rule.read": _read("hosts"),
         "run.read": _read("runs"),
+        "file.read": _read("files"),
         "node.read": _read("node"),
         "metrics.read": _read("node"),
         "host.test": _run("hosts"),
@@ -75,10 +76,13 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "run.start": _run("runs"),
         "run.cancel": _run("runs"),
         "toast.send": _run("toasts"),
+        # Looking is for reading, changing for operators; a place may ask for more (Target.roles).
+        "file.write": Rule(Role.OPERATOR, Scope(Level.WRITE, "files")),
         "history.verify": _write("history"),
         "host.write": _write("hosts"),
         "base.write": _write("hosts"),
         "rule.write": _write("hosts"),
+        "place.write": _write("files"),
         "person.read": _admin(),
         "person.write": _admin(),
         "node.shutdown": _admin(),
@@ -109,6 +113,13 @@ MACHINE_VERBS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 
 ON_HOSTS: Final = frozenset({"host.read", "host.test", "host.silence", "run.read", "run.start", "run.cancel"})
 """The verbs that grants give and that a token limited to tags keeps; each host is asked for on its own."""
+ON_PLACES: Final = frozenset({"file.read", "file.write"})
+"""The verbs that grants on places of files give."""
+ON_OBJECTS: Final = ON_HOSTS | ON_PLACES
+_GRANTED_ON: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    dict.fromkeys(ON_HOSTS, frozenset({"host", "tag"})) | dict.fromkeys(ON_PLACES, frozenset({"place"}))
+)
+"""On which kinds of object a grant gives a verb."""
 _ALWAYS: Final = frozenset({"home.read"})
 
 
@@ -206,12 +217,20 @@ def _given(actor: Actor, verb: str, rule: Rule, target: Target) -> Verdict:
     """Answer by the role or else a grant."""
     if rule.role is None:
         return Verdict(True, "Everybody who is signed in may.")
-    if includes(actor.role, rule.role):
+    needed = _needed(rule, target)
+    if includes(actor.role, needed):
         return Verdict(True, f"The role {actor.role} may.")
-    if verb in ON_HOSTS:
-        for grant in actor.grants:
-            if grant.level.includes(rule.scope.level) and (not target.name or grant.covers(target)):
-                by = f" through the group {grant.group}" if grant.group else ""
-                return Verdict(True, f"Granted: {grant.level} on {grant.object}{by}.")
-    or_grant = " or a grant" if verb in ON_HOSTS else ""
-    return Verdict(False, f"It takes the role {rule.role}{or_grant}, which an administrator can give.")
+    kinds = _GRANTED_ON.get(verb, frozenset())
+    for grant in actor.grants:
+        is_meant = grant.kind in kinds and (not target.name or grant.covers(target))
+        if is_meant and grant.level.includes(rule.scope.level):
+            by = f" through the group {grant.group}" if grant.group else ""
+            return Verdict(True, f"Granted: {grant.level} on {grant.object}{by}.")
+    or_grant = " or a grant" if kinds else ""
+    return Verdict(False, f"It takes the role {needed}{or_grant}, which an administrator can give.")
+
+
+def _needed(rule: Rule, target: Target) -> Role | None:
+    """Return the least role: the verb's, or the object's own where that is higher."""
+    own = target.role_for(rule.scope.level)
+    return own if own is not None and includes(own, rule.role) else rule.role

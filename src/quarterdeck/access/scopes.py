@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from quarterdeck.access.permissions import AREAS
+from quarterdeck.access.permissions import AREAS, RULES, includes
 from quarterdeck.core.actors import Grant, Level, Role, Scope
 from quarterdeck.core.errors import Invalid
 
@@ -34,6 +34,16 @@ def levels_for(role: Role | None, grants: Iterable[Grant] = ()) -> tuple[Level, 
     """Return the levels that a token of somebody with this role and these grants may have, least first."""
     held = [grant.level for grant in grants] + ([_WIDEST[role]] if role else [])
     return tuple(level for level in Level if any(each.includes(level) for each in held))
+
+
+def allows(role: Role | None, grants: Iterable[Grant], scope: Scope) -> bool:
+    """Tell whether a token of somebody with this role and these grants may have a scope.
+
+    In one area a role may reach further than its level: operators change files, but nothing else by write.
+    """
+    of_area = (rule for rule in RULES.values() if scope.area and rule.scope.area == scope.area)
+    reached = (rule.scope.level for rule in of_area if includes(role, rule.role))
+    return scope.level in levels_for(role, grants) or any(level.includes(scope.level) for level in reached)
 
 
 def include(wide: Iterable[Scope], narrow: Iterable[Scope]) -> bool:

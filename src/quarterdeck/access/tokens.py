@@ -12,7 +12,7 @@ from quarterdeck.access import store
 from quarterdeck.access.agents import plain
 from quarterdeck.access.models import LABEL_LENGTH, EndReason, Person, RefreshFamily, Token, TokenRecord
 from quarterdeck.access.rights import may_touch
-from quarterdeck.access.scopes import include, levels_for, read_scopes, scopes_text
+from quarterdeck.access.scopes import allows, include, levels_for, read_scopes, scopes_text
 from quarterdeck.core.actors import Actor, ActorKind, Grant, Scope
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.db import Database
@@ -198,7 +198,7 @@ def _check_scopes(person: Person, scopes: tuple[Scope, ...], grants: tuple[Grant
     allowed = levels_for(person.role_or_none, grants)
     if not allowed:
         raise Invalid({"scope": f"{person.name} has no role, and so nothing that a token could do."})
-    if any(scope.level not in allowed for scope in scopes):
+    if not all(allows(person.role_or_none, grants, scope) for scope in scopes):
         raise Invalid({"scope": f"{person.name}'s rights allow {' or '.join(allowed)} only."})
 
 

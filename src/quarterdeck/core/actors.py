@@ -59,19 +59,30 @@ class Target:
     name: str
     """As the history writes it: ``host:web1``, ``run:01J…``."""
     tags: frozenset[str] = frozenset()
+    roles: tuple[tuple[Level, Role], ...] = ()
+    """The least role for a level, where the object asks for more than the verb does."""
 
     def __str__(self) -> str:
         return self.name
 
+    def role_for(self, level: Level) -> Role | None:
+        """Return the least role that the object itself asks for at a level, if it does."""
+        return dict(self.roles).get(level)
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A right on one object (``host:web1``) or on all hosts with a tag (``tag:web``), beside the role."""
+    """A right on one object (``host:web1``, ``place:wiki``) or on all hosts with a tag, beside the role."""
 
     level: Level
     object: str
     group: str = ""
     """The group by which one has it; empty when it was given to oneself."""
+
+    @property
+    def kind(self) -> str:
+        """What it is on: ``host``, ``tag`` or ``place``."""
+        return self.object.partition(":")[0]
 
     def covers(self, target: Target) -> bool:
         kind, _, value = self.object.partition(":")

@@ -95,9 +95,10 @@ class ApiClient:
         *,
         seconds: float = PATIENCE_SECONDS,
         key: str = "",
+        params: Json | None = None,
     ) -> Json:
         """Change something; returns an empty object where the answer has no content."""
-        return self._json(_Call(method, path, {}, body, seconds, key))
+        return self._json(_Call(method, path, params or {}, body, seconds, key))
 
     def pages(self, path: str, **params: Any) -> Iterator[Json]:  # Any: what a query string holds
         """Yield the pages of a list from the first to the last."""
@@ -111,7 +112,7 @@ class ApiClient:
             page = self.get(path, **params, cursor=cursor)
             yield page
 
-    def content(self, path: str, **params: Any) -> bytes:  # Any: what a query string holds
+    def content(self, path: str, /, **params: Any) -> bytes:  # Any: what a query string holds
         """Return an answer that is no JSON."""
         return self._whole(_Call("GET", path, params))
 

@@ -20,10 +20,13 @@ from quarterdeck.core.identity_settings import (
     is_provider_variable,
     read_providers,
 )
-from quarterdeck.core.identity_settings import SettingsError as SettingsError
 from quarterdeck.core.identity_values import LOOPBACK_NAMES as LOOPBACK_NAMES
 from quarterdeck.core.identity_values import web_address
+from quarterdeck.core.named_settings import SettingsError as SettingsError
 from quarterdeck.core.pinning import read_pin
+from quarterdeck.core.place_settings import PREFIX as PLACE_PREFIX
+from quarterdeck.core.place_settings import SECTION as PLACE_SECTION
+from quarterdeck.core.place_settings import PlaceSettings, is_place_variable, read_places
 from quarterdeck.core.setting_values import boolean, choice, choices, join_code, level, secret, whole, zone
 from quarterdeck.core.zones import UTC_NAME
 
@@ -85,6 +88,12 @@ def _url(text: str) -> str:
 def _tables(_text: str) -> tuple[ProviderSettings, ...]:
     raise ValueError(
         f"tables [identity.NAME] of quarterdeck.toml, or variables {PREFIX}NAME_ISSUER and so on"
+    )
+
+
+def _place_tables(_text: str) -> tuple[PlaceSettings, ...]:
+    raise ValueError(
+        f"tables [place.NAME] of quarterdeck.toml, or variables {PLACE_PREFIX}NAME_KIND and so on"
     )
 
 
@@ -206,6 +215,14 @@ class Settings:
         (),
         "Identity providers: tables `[identity.NAME]` or `QUARTERDECK_IDENTITY_NAME_…`; see below.",
     )
+    place: tuple[PlaceSettings, ...] = _setting(
+        _place_tables,
+        (),
+        "Places of files: tables `[place.NAME]` or `QUARTERDECK_PLACE_NAME_…`; see below.",
+    )
+    record_file_views: bool = _setting(
+        boolean, False, "Put each look at a file into the history, and not only downloads and changes."
+    )
     pipeline_token: str = _setting(
         secret,
         "",
@@ -251,6 +268,11 @@ class Settings:
     ssh_sample_tag: str = _setting(
         str, "", "Tag of the SSH hosts whose figures are read through a shell channel; none when empty."
     )
+    file_branch_hours: int = _setting(
+        whole(1, 8760),
+        72,
+        "How long a temporary branch of a change of files is kept without a commit; its text is kept longer.",
+    )
     history_segment_megabytes: int = _setting(
         whole(1, 4096), 256, "Size at which a history file is closed, in MB."
     )
@@ -264,7 +286,7 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
     """Read the settings; ``overrides`` (from the command line, already typed) win. Raises SettingsError."""
     environment = os.environ if environment is None else environment
     home = overrides.get("home") or _home(environment)
-    from_file, providers = _read_toml(home / "quarterdeck.toml")
+    from_file, sections = _read_toml(home / "quarterdeck.toml")
     _check_names(environment, from_file)
     values: dict[str, Any] = {"home": home}
     for item in fields(Settings):
@@ -273,7 +295,9 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
         text = _lookup(environment, from_file, [variable_name(item.name), *item.metadata["aliases"]])
         if text:
             values[item.name] = _convert(variable_name(item.name), item.metadata["read"], text)
-    values["identity"] = read_providers(environment, providers, from_file, read_file=_read_secret_file)
+    read_file = _read_secret_file
+    values["identity"] = read_providers(environment, sections[SECTION], from_file, read_file=read_file)
+    values["place"] = read_places(environment, sections[PLACE_SECTION], from_file, read_file=read_file)
     settings = Settings(**values | {name: value for name, value in overrides.items() if value is not None})
     _check_together(settings)
     return settings
@@ -301,7 +325,7 @@ def _check_names(environment: Mapping[str, str], from_file: Mapping[str, str]) -
     for names, allowed in ((from_file, known | aliases), (own, known)):
         for name in names:
             is_known = {name, name.removesuffix("_FILE")} & allowed
-            if not is_known and not is_provider_variable(name):
+            if not is_known and not is_provider_variable(name) and not is_place_variable(name):
                 raise SettingsError(f"{name} is not a setting; docs/settings.md lists them.")
 
 
@@ -310,8 +334,8 @@ def environment_of(settings: Settings, **overrides: str) -> dict[str, str]:
     spelt = {
         variable_name(item.name): setting_text(getattr(settings, item.name))
         for item in fields(Settings)
-        # A started node reads the providers where this one did: the environment, the home's file.
-        if item.name != "identity" and getattr(settings, item.name) != item.default
+        # A started node reads these where this one did: the environment, the home's file.
+        if item.name not in ("identity", "place") and getattr(settings, item.name) != item.default
     }
     return {**os.environ, **spelt, **overrides}
 
@@ -354,19 +378,20 @@ def _read_secret_file(name: str, path: str) -> str:
         raise SettingsError(f"{name} names {path}, which can't be read: {error.strerror}.") from error
 
 
-def _read_toml(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the file's settings by their variable names, in any case of letters, and its providers."""
+def _read_toml(path: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """Return the file's settings by their variable names, in any case of letters, and its tables."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {}, {}
+        content = {}
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path} can't be read: {error}") from error
     by_name = {key.upper(): value for key, value in content.items()}
-    providers = by_name.pop(SECTION, {})
-    if not isinstance(providers, dict):
-        raise SettingsError(f"identity in {path} must be tables: [identity.NAME].")
-    return {name: str(value) for name, value in by_name.items()}, providers
+    sections = {name: by_name.pop(name, {}) for name in (SECTION, PLACE_SECTION)}
+    for name, tables in sections.items():
+        if not isinstance(tables, dict):
+            raise SettingsError(f"{name.lower()} in {path} must be tables: [{name.lower()}.NAME].")
+    return {name: str(value) for name, value in by_name.items()}, sections
 
 
 def _convert(name: str, read: Callable[[str], Any], text: str) -> Any:

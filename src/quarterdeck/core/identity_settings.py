@@ -2,23 +2,27 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from quarterdeck.core.actors import Role
-from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.identity_values import LOOPBACK_NAMES, READERS, ProviderKind, Rules
+from quarterdeck.core.named_settings import (
+    Given,
+    Keys,
+    ReadFile,
+    SettingsError,
+    of_tables,
+    of_variables,
+    read_keys,
+)
 from quarterdeck.core.setting_values import secret
 
 PREFIX: Final = "QUARTERDECK_IDENTITY_"
 SECTION: Final = "IDENTITY"
 _NAME: Final = re.compile(r"[a-z][a-z0-9]{0,31}\Z")
-
-
-class SettingsError(QuarterdeckError):
-    """A setting that stops the start; the message names it and the allowed values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +64,12 @@ def read_providers(
     tables: Mapping[str, Any],  # Any: what TOML holds
     flat: Mapping[str, str],
     *,
-    read_file: Callable[[str, str], str],
+    read_file: ReadFile,
 ) -> tuple[ProviderSettings, ...]:
     """Return the providers by name. Variables win over tables; raises SettingsError with the bad name."""
-    given = _of_tables(tables, read_file)
+    given = of_tables("identity", tables, read_file)
     for source in (flat, environment):
-        for name, keys in _of_variables(source, read_file).items():
+        for name, keys in of_variables(PREFIX, source, read_file).items():
             given.setdefault(name, {}).update(keys)
     for source in (flat, environment):
         for name, keys in _of_aliases(source, read_file).items():
@@ -93,61 +97,18 @@ _ALIASES_NEEDED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """A value, and the name to blame it by."""
-
-    at: str
-    value: Any  # Any: text, or what TOML holds
-
-
-_Keys = dict[str, _Given]
-_ReadFile = Callable[[str, str], str]
-
-
-def _of_tables(tables: Mapping[str, Any], read_file: _ReadFile) -> dict[str, _Keys]:
-    given: dict[str, _Keys] = {}
-    for name, table in tables.items():
-        if not isinstance(table, Mapping):
-            raise SettingsError(f"identity.{name} must be a table: [identity.{name}].")
-        keys = {key.lower(): _Given(f"identity.{name}.{key}", value) for key, value in table.items()}
-        given[name] = _with_files(keys, read_file)
-    return given
-
-
-def _of_variables(source: Mapping[str, str], read_file: _ReadFile) -> dict[str, _Keys]:
-    given: dict[str, _Keys] = {}
-    for variable, text in source.items():
-        if variable.startswith(PREFIX) and text:
-            name, _, key = variable.removeprefix(PREFIX).partition("_")
-            given.setdefault(name.lower(), {})[key.lower()] = _Given(variable, text)
-    return {name: _with_files(keys, read_file) for name, keys in given.items()}
-
-
-def _of_aliases(source: Mapping[str, str], read_file: _ReadFile) -> dict[str, _Keys]:
-    given: dict[str, _Keys] = {}
+def _of_aliases(source: Mapping[str, str], read_file: ReadFile) -> dict[str, Keys]:
+    given: dict[str, Keys] = {}
     for alias, (name, key) in ALIASES.items():
         text = source.get(alias, "")
         if not text and (path := source.get(f"{alias}_FILE")):
             text = read_file(f"{alias}_FILE", path)
         if text:
-            given.setdefault(name, {})[key] = _Given(alias, _unquoted(text))
+            given.setdefault(name, {})[key] = Given(alias, _unquoted(text))
     for name, keys in given.items():
-        keys["kind"] = _Given(name, "github" if name == "github" else "oidc")
-        keys["label"] = _Given(name, "GitHub" if name == "github" else "OpenID")
+        keys["kind"] = Given(name, "github" if name == "github" else "oidc")
+        keys["label"] = Given(name, "GitHub" if name == "github" else "OpenID")
     return {name: keys for name, keys in given.items() if _ALIASES_NEEDED[name] <= set(keys)}
-
-
-def _with_files(keys: _Keys, read_file: _ReadFile) -> _Keys:
-    read: _Keys = {}
-    for key, given in keys.items():
-        if key.endswith("_file"):
-            plain = key.removesuffix("_file")
-            if plain not in keys:
-                read[plain] = _Given(given.at, read_file(given.at, str(given.value)))
-        else:
-            read[key] = given
-    return read
 
 
 def _unquoted(text: str) -> str:
@@ -160,20 +121,11 @@ def _unquoted(text: str) -> str:
         return text
 
 
-def _provider(name: str, keys: _Keys) -> ProviderSettings:
+def _provider(name: str, keys: Keys) -> ProviderSettings:
     at = f"identity.{name}"
     if not _NAME.match(name):
         raise SettingsError(f"{at}: the name must be 1 to 32 lower-case letters and digits.")
-    values: dict[str, Any] = {}
-    for key, given in keys.items():
-        read = READERS.get(key)
-        if read is None:
-            raise SettingsError(f"{given.at} is not a setting of a provider; use {', '.join(READERS)}.")
-        try:
-            values[key] = read(given.value)
-        except ValueError as error:
-            # The value is left out: it may be a secret that was put under the wrong name.
-            raise SettingsError(f"{given.at} is not valid; it must be {error}.") from error
+    values = read_keys(keys, READERS, "a provider")
     # What an alias only implies stands under the provider's bare name.
     values["given_by"] = tuple(sorted({given.at for given in keys.values()} - {name}))
     return _complete(at, ProviderSettings(name=name, **values))

@@ -28,6 +28,7 @@ _TAGS: Final = {
     "Runs": "Start tasks on hosts, follow them, read what they printed, and cancel them.",
     "Hosts": "SSH hosts, workers, and the remote APIs that tasks may call.",
     "Fleet": "How hosts are doing now, in figures.",
+    "Files": "Repositories, what is in them, and changes on branches of their own.",
     "History": "Every action on record; read, export and prove it.",
     "Alerts": "What is wrong with the fleet, and the rules that say so.",
     "Toasts": "Messages on people's pages.",

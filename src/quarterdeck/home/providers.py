@@ -6,6 +6,7 @@ from quarterdeck.access.permissions import bounds_of, may
 from quarterdeck.access.service import Access
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.ui.words import counted, noun
+from quarterdeck.files.service import Files
 from quarterdeck.history.service import History
 from quarterdeck.home.service import Figure, Finding, Home
 from quarterdeck.hosts.models import HostState
@@ -14,7 +15,9 @@ from quarterdeck.notify.service import Toasts
 from quarterdeck.tasks.service import RunQuery, Runs
 
 
-def make_home(*, hosts: Hosts, runs: Runs, history: History, toasts: Toasts, access: Access) -> Home:
+def make_home(
+    *, hosts: Hosts, runs: Runs, history: History, toasts: Toasts, access: Access, files: Files
+) -> Home:
     """Return the landing page's providers."""
     return Home(
         figures={
@@ -22,6 +25,7 @@ def make_home(*, hosts: Hosts, runs: Runs, history: History, toasts: Toasts, acc
             "runs": lambda actor: _runs_figure(runs, actor),
             "start": lambda actor: _start_figure(runs, actor),
             "history": lambda _actor: _history_figure(history),
+            "files": lambda actor: _files_figure(files, actor),
             "toasts": lambda actor: _toasts_figure(toasts, actor),
             "people": lambda _actor: Figure("may sign in", str(_active_people(access))),
             "bases": lambda _actor: Figure("registered", str(len(hosts.bases.list_bases()))),
@@ -31,6 +35,7 @@ def make_home(*, hosts: Hosts, runs: Runs, history: History, toasts: Toasts, acc
         searches=(
             lambda actor, text: _find_hosts(hosts, actor, text),
             lambda actor, text: _find_runs(runs, actor, text),
+            lambda actor, text: _find_places(files, actor, text),
         ),
     )
 
@@ -56,6 +61,11 @@ def _history_figure(history: History) -> Figure:
     today = history.today()
     label = f"actions today, {today.denied:,} denied" if today.denied else "actions today"
     return Figure(label, f"{today.actions:,}")
+
+
+def _files_figure(files: Files, actor: Actor) -> Figure:
+    count = len(files.places.list_places(actor))
+    return Figure(noun(count, "repository", "repositories"), str(count))
 
 
 def _toasts_figure(toasts: Toasts, actor: Actor) -> Figure:
@@ -101,3 +111,11 @@ def _find_runs(runs: Runs, actor: Actor, text: str) -> Iterable[Finding]:
     if may(actor, "run.read"):
         for run in runs.list_runs(RunQuery(q=text, limit=20, within=bounds_of(actor, "run.read"))).runs:
             yield Finding("Runs", run.title, f"/runs/{run.id}", f"{run.state} on {run.targets}")
+
+
+def _find_places(files: Files, actor: Actor, text: str) -> Iterable[Finding]:
+    if may(actor, "file.read"):
+        for record in files.places.list_places(actor):
+            where = f"{record.project}/{record.repository}" if record.project else ""
+            if text.lower() in f"{record.name} {where}".lower():
+                yield Finding("Places of files", record.name, f"/files/{record.name}", where)

@@ -9,11 +9,13 @@ from quarterdeck.core import web
 from quarterdeck.core.chosen import THEMES
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.ui import pages, words
+from quarterdeck.files import differences, merging
 from quarterdeck.home.service import Home
 
 blueprint = Blueprint("home", __name__, template_folder="templates")
 
 _LONGEST_SEARCH: Final = 200
+_TEXT: Final = "# Settings of the app\nserver:\n  port: 8080\n  hosts: [web-1, web-2]\n  tls: true\n"
 
 
 @blueprint.get("/")
@@ -71,7 +73,20 @@ def patterns() -> str:
         moment=now - timedelta(minutes=3),
         values={"name": "web-1", "port": "22 ", "kind": "ssh", "note": "uptime\ndf -h /", "tags": ["web"]},
         errors={"port": "This must be a whole number from 1 to 65535."},
+        **_text_values(),
     )
+
+
+def _text_values() -> dict[str, object]:
+    """Return what the parts for texts show: a file, what became of it, and what others made of it."""
+    mine, theirs = _TEXT.replace("8080", "9090"), _TEXT.replace("8080", "80")
+    return {
+        "text": _TEXT,
+        "text_lines": [[("comment" if "#" in line else "", line)] for line in _TEXT.splitlines()],
+        "difference": differences.difference(_TEXT, mine.replace("true", "on").removesuffix("\n")),
+        "merge": merging.merge(_TEXT, mine.replace("true", "on"), theirs),
+        "pattern_address": lambda view: f"/patterns?view={view}#p-files",
+    }
 
 
 def _landing_values() -> dict[str, object]:

@@ -84,6 +84,15 @@ CARDS: Final = (
         is_main=True,
     ),
     Card(
+        name="files",
+        title="Files",
+        text="Look at a file of a repository, change it on a branch, propose the change.",
+        url="/files",
+        icon="file-earmark-text",
+        verb="file.read",
+        is_main=True,
+    ),
+    Card(
         name="toasts",
         title="Messages",
         text="What the server and your colleagues had to tell you.",

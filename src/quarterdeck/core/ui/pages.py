@@ -68,6 +68,7 @@ NAVIGATION: Final = (
     NavLink(title="Hosts", url="/hosts", icon="hdd-stack", verb="host.read"),
     NavLink(title="Fleet", url="/fleet", icon="activity", verb="host.read"),
     NavLink(title="Runs", url="/runs", icon="play-circle", verb="run.read"),
+    NavLink(title="Files", url="/files", icon="file-earmark-text", verb="file.read"),
     NavLink(title="History", url="/history", icon="journal-text", verb="history.read"),
     NavLink(title="API bases", url="/bases", icon="plug", verb="base.read"),
     NavLink(title="People", url="/people", icon="people", verb="person.read"),

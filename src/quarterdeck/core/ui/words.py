@@ -48,6 +48,12 @@ STATES: Final = {
     "outcome": Look(icon="flag-fill", tone="quiet"),
     "event": Look(icon="dot", tone="quiet"),
     "open": Look(icon="arrow-right-circle", tone="active"),
+    # changes of files
+    "committed": Look(icon="check-circle-fill", tone="info"),
+    "proposed": Look(icon="hourglass", tone="active"),
+    "merged": Look(icon="check-circle-fill", tone="success"),
+    "declined": Look(icon="x-octagon-fill", tone="error"),
+    "discarded": Look(icon="slash-circle", tone="quiet"),
     # toasts
     "info": Look(icon="info-circle-fill", tone="info"),
     "success": Look(icon="check-circle-fill", tone="success"),
@@ -59,7 +65,7 @@ STATES: Final = {
     "service": Look(icon="key", tone="quiet"),
     "disabled": Look(icon="slash-circle", tone="quiet"),
     "locked": Look(icon="lock-fill", tone="warning"),
-    "expired": Look(icon="clock-history", tone="quiet"),
+    "expired": Look(icon="stopwatch-fill", tone="quiet"),
     "revoked": Look(icon="slash-circle", tone="quiet"),
     # identity providers
     "answers": Look(icon="check-circle-fill", tone="success"),

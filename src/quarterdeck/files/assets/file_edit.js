@@ -1,0 +1,2 @@
+// The page of a file that is changed: an editor in place of the text area.
+import "./elements/editor.js";

@@ -1,0 +1,176 @@
+"""What is in a place: commits of branches, asked for every few seconds at most, and listings, kept by commit.
+
+A listing never changes, so it is kept without expiry, up to a weight. Who asks for what is being fetched
+waits for that fetch instead of beginning another one.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Generic, TypeVar
+
+from quarterdeck.core.clock import Clock
+from quarterdeck.files.flights import Flights
+from quarterdeck.files.kept import Kept
+from quarterdeck.files.listing import Listing
+from quarterdeck.files.models import PlaceRecord
+from quarterdeck.files.paths import is_allowed, is_shown
+from quarterdeck.files.places.place import Entry, Missing, Place, PlaceError, Ref, Throttled, Unanswered
+
+TIP_SECONDS: Final = 3.0
+"""So long a branch's tip counts as just asked; the pages say how old it is."""
+REFS_SECONDS: Final = 15.0
+BRANCH_SECONDS: Final = 60.0
+"""The same of the name of the default branch."""
+_MOST_BYTES: Final = 96 * 1024 * 1024
+_MOST_ANSWERS: Final = 2_000
+T = TypeVar("T")
+_PASSING: Final = (Throttled, Unanswered)
+"""Troubles that go by, during which what was known before is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The commit that a ref stands at, when that was asked, and why it could not be asked anew."""
+
+    ref: str
+    commit: str
+    asked_at: datetime
+    trouble: PlaceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What a place has answered, and when."""
+
+    value: T
+    at: float
+    asked_at: datetime
+
+
+class Answers(Generic[T]):
+    """Answers that count as fresh for some seconds; a failure is never kept."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock, self._seconds = clock, seconds
+        self._kept: Kept[Answer[T]] = Kept(_MOST_ANSWERS)
+        self._flights: Flights[Answer[T]] = Flights()
+
+    def known(self, key: Hashable) -> Answer[T] | None:
+        """Return the latest answer, however old it is."""
+        return self._kept.get(key)
+
+    def ask(self, key: Hashable, call: Callable[[], T]) -> Answer[T]:
+        """Return a fresh answer, or call for one."""
+        known = self._kept.get(key)
+        if known is not None and self._clock.monotonic() - known.at < self._seconds:
+            return known
+        return self._flights.call(key, lambda: self._call(key, call))
+
+    def forget(self, key: Hashable) -> None:
+        self._kept.forget(key)
+
+    def _call(self, key: Hashable, call: Callable[[], T]) -> Answer[T]:
+        at, asked_at = self._clock.monotonic(), self._clock.now()
+        answer = Answer(call(), at, asked_at)
+        self._kept.put(key, answer)
+        return answer
+
+
+class Trees:
+    """Refs and listings of all places."""
+
+    def __init__(self, clock: Clock, *, most_bytes: int = _MOST_BYTES) -> None:
+        self._listings: Kept[Listing] = Kept(most_bytes)
+        self._flights: Flights[Listing] = Flights()
+        self._listed: Kept[Standing] = Kept(_MOST_ANSWERS)
+        self._tips: Answers[str] = Answers(clock, TIP_SECONDS)
+        self._refs: Answers[list[Ref]] = Answers(clock, REFS_SECONDS)
+        self._tags: Kept[bool] = Kept(_MOST_ANSWERS)
+        self._branches: Answers[str] = Answers(clock, BRANCH_SECONDS)
+
+    def entries(self, record: PlaceRecord, place: Place, commit: str) -> Sequence[Entry]:
+        """Return the paths of a commit that may be shown and that the place allows, sorted."""
+        return self.listing(record, place, commit).entries
+
+    def listing(self, record: PlaceRecord, place: Place, commit: str) -> Listing:
+        """Return the listing of a commit; raises PlaceError when it is not kept and can't be fetched."""
+        key = _listing_key(record, commit)
+        kept = self._listings.get(key)
+        if kept is not None:
+            return kept
+        return self._flights.call(key, lambda: self._fetch(key, record, place, commit))
+
+    def latest(self, record: PlaceRecord, place: Place, ref: str) -> tuple[Standing, Listing]:
+        """Return a ref's listing; while the place gives none, its last one. Raises PlaceError."""
+        standing = self.standing(record, place, ref)
+        key = (*_key(record), ref)
+        try:
+            listing = self.listing(record, place, standing.commit)
+        except _PASSING as error:
+            before = self._listed.get(key)
+            kept = self._listings.get(_listing_key(record, before.commit)) if before else None
+            if before is None or kept is None:
+                raise
+            return replace(before, trouble=error), kept
+        self._listed.put(key, standing)
+        return standing, listing
+
+    def default_branch(self, record: PlaceRecord, place: Place) -> str:
+        """Return the branch that is shown first; raises Missing when the repository is empty."""
+        if record.default_branch:
+            return record.default_branch
+        return self._branches.ask(_key(record), place.default_branch).value
+
+    def standing(self, record: PlaceRecord, place: Place, ref: str) -> Standing:
+        """Return where a branch, tag or commit stands; what was known before when it can't be asked now.
+
+        Raises PlaceError when nothing is known of it.
+        """
+        key = (*_key(record), ref)
+        before = self._tips.known(key)
+        try:
+            asked = self._tips.ask(key, lambda: place.resolve(ref))
+        except _PASSING as error:
+            if before is None:
+                raise
+            return Standing(ref, before.value, before.asked_at, error)
+        except Missing:
+            self._tips.forget(key)
+            raise
+        return Standing(ref, asked.value, asked.asked_at)
+
+    def refs(self, record: PlaceRecord, place: Place, text: str = "", *, limit: int = 100) -> list[Ref]:
+        """Return branches and tags whose name holds the text; raises PlaceError."""
+        key = (*_key(record), text, limit)
+        found = self._refs.ask(key, lambda: place.refs(text, limit=limit)).value
+        branches = {ref.name for ref in found if not ref.is_tag}
+        for ref in found:
+            if ref.is_tag and ref.name not in branches:
+                self._tags.put((*_key(record), ref.name), True)
+        return found
+
+    def is_fixed(self, record: PlaceRecord, ref: str, commit: str) -> bool:
+        """Tell whether a ref is known to be no branch: a commit itself, or a tag that was listed."""
+        return ref == commit or self._tags.get((*_key(record), ref)) is not None
+
+    def forget(self, record: PlaceRecord, ref: str) -> None:
+        """Ask anew for a branch that was changed from here."""
+        self._tips.forget((*_key(record), ref))
+
+    def _fetch(self, key: tuple[object, ...], record: PlaceRecord, place: Place, commit: str) -> Listing:
+        entries = place.list_files(commit)
+        allowed = [entry for entry in entries if is_allowed(entry.path, record.allowed_paths)]
+        shown = [entry for entry in allowed if is_shown(entry.path)]
+        listing = Listing(shown, left_out=len(allowed) - len(shown))
+        self._listings.put(key, listing, listing.weight)
+        return listing
+
+
+def _listing_key(record: PlaceRecord, commit: str) -> tuple[object, ...]:
+    return record.id, record.url, record.repository, commit, record.allowed_paths
+
+
+def _key(record: PlaceRecord) -> tuple[object, ...]:
+    """Return what an answer of a place hangs on: a place that was changed is another one."""
+    return record.id, record.updated_at
