@@ -1,18 +1,18 @@
 """The running parts of a master: each made on first use, from the settings and the parts below it.
 
-The web app and the command line stand on the same ones; which of them a command needs, it makes.
+The web app and the command line stand on the same ones; which of them a command needs, it makes, and
+only those are loaded: all of them together take a second.
 """
 
 import getpass
 import socket
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from quarterdeck.access.grants import Grants
 from quarterdeck.access.profiles import Profiles
-from quarterdeck.access.providers.service import Providers
 from quarterdeck.access.service import Access
 from quarterdeck.core.actors import Actor, ActorKind, Role
 from quarterdeck.core.clock import Clock, SystemClock
@@ -22,20 +22,20 @@ from quarterdeck.core.loop import Loop
 from quarterdeck.core.migrations import migrate
 from quarterdeck.core.security import key_file, private_directory
 from quarterdeck.core.vault import Vault
-from quarterdeck.files.changes import Changes, author_for
-from quarterdeck.files.places.place import Author
-from quarterdeck.files.register import Places
-from quarterdeck.files.service import Files
 from quarterdeck.history.peers import PeerBook
 from quarterdeck.history.service import History
-from quarterdeck.hosts.peers import WorkerPeers
-from quarterdeck.hosts.service import Hosts
-from quarterdeck.hosts.ssh import SshPool
-from quarterdeck.metrics.alerts.log import AlertLog
-from quarterdeck.metrics.alerts.rulebook import Rulebook
-from quarterdeck.notify.service import Toasts
-from quarterdeck.tasks.output.store import OutputStore
-from quarterdeck.tasks.service import Runs
+
+if TYPE_CHECKING:
+    from quarterdeck.access.providers.service import Providers
+    from quarterdeck.files.changes import Changes
+    from quarterdeck.files.places.place import Author
+    from quarterdeck.files.service import Files
+    from quarterdeck.hosts.service import Hosts
+    from quarterdeck.hosts.ssh import SshPool
+    from quarterdeck.metrics.alerts.log import AlertLog
+    from quarterdeck.metrics.alerts.rulebook import Rulebook
+    from quarterdeck.notify.service import Toasts
+    from quarterdeck.tasks.service import Runs
 
 MASTER_NAME = "master"
 
@@ -119,7 +119,9 @@ class Parts:
         return Access(self.db, self.history, self.clock, self.settings, self.end_sockets)
 
     @cached_property
-    def providers(self) -> Providers:
+    def providers(self) -> "Providers":
+        from quarterdeck.access.providers.service import Providers
+
         return Providers(
             db=self.db,
             history=self.history,
@@ -157,11 +159,15 @@ class Parts:
         self.check_sockets()
 
     @cached_property
-    def toasts(self) -> Toasts:
+    def toasts(self) -> "Toasts":
+        from quarterdeck.notify.service import Toasts
+
         return Toasts(self.db, self.history, self.publish, self.clock)
 
     @cached_property
-    def pool(self) -> SshPool:
+    def pool(self) -> "SshPool":
+        from quarterdeck.hosts.ssh import SshPool
+
         return SshPool(
             exchange=self.settings.ssh_key_exchange,
             clock=self.clock,
@@ -169,7 +175,9 @@ class Parts:
         )
 
     @cached_property
-    def hosts(self) -> Hosts:
+    def hosts(self) -> "Hosts":
+        from quarterdeck.hosts.service import Hosts
+
         hosts = Hosts(
             self.db, self.history, self.vault, self.clock, self.publish, self.pool, self.loop, self.settings
         )
@@ -177,7 +185,10 @@ class Parts:
         return hosts
 
     @cached_property
-    def runs(self) -> Runs:
+    def runs(self) -> "Runs":
+        from quarterdeck.tasks.output.store import OutputStore
+        from quarterdeck.tasks.service import Runs
+
         return Runs(
             db=self.db,
             history=self.history,
@@ -194,7 +205,10 @@ class Parts:
         )
 
     @cached_property
-    def files(self) -> Files:
+    def files(self) -> "Files":
+        from quarterdeck.files.register import Places
+        from quarterdeck.files.service import Files
+
         places = Places(
             self.db,
             self.history,
@@ -207,11 +221,15 @@ class Parts:
         return Files(self.db, self.history, self.clock, places, records_views=self.settings.record_file_views)
 
     @cached_property
-    def rules(self) -> Rulebook:
+    def rules(self) -> "Rulebook":
+        from quarterdeck.metrics.alerts.rulebook import Rulebook
+
         return Rulebook(self.db, self.history, self.clock)
 
     @cached_property
-    def alert_log(self) -> AlertLog:
+    def alert_log(self) -> "AlertLog":
+        from quarterdeck.metrics.alerts.log import AlertLog
+
         return AlertLog(self.db, self.clock, self.hosts.list.roll, self.is_silenced)
 
     def is_silenced(self, host_id: str) -> bool:
@@ -221,10 +239,14 @@ class Parts:
     @cached_property
     def peers(self) -> PeerBook:
         """Who asks the workers for their histories."""
+        from quarterdeck.hosts.peers import WorkerPeers
+
         return PeerBook(WorkerPeers(self.hosts, self.history))
 
     @cached_property
-    def changes(self) -> Changes:
+    def changes(self) -> "Changes":
+        from quarterdeck.files.changes import Changes
+
         return Changes(
             self.db,
             self.history,
@@ -235,8 +257,10 @@ class Parts:
             forget=self.files.trees.forget,
         )
 
-    def _author_of(self, actor: Actor) -> Author:
+    def _author_of(self, actor: Actor) -> "Author":
         """Return who a commit is by; addresses are made up at the host that people open the pages at."""
+        from quarterdeck.files.changes import author_for
+
         host = urlsplit(self.address).hostname or "localhost"
         return author_for(actor, self.profiles.chosen_by(actor).display_name, host)
 
