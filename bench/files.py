@@ -21,11 +21,11 @@ from bench.matrix import page, rounded, timed
 from quarterdeck.access.identify import SESSION_COOKIE
 from quarterdeck.core.actors import SYSTEM, Actor, Role
 from quarterdeck.core.config import Settings
-from quarterdeck.files.committing import CommitWish
+from quarterdeck.files.changes.committing import CommitWish
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.proposing import ProposalWish
 from quarterdeck.files.models import PlaceKind
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.place_drafts import PlaceDraft
-from quarterdeck.files.proposing import ProposalWish
 from quarterdeck.master import create_app
 from quarterdeck.master_parts import MasterParts
 from tests.deck import PASSWORD

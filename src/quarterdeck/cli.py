@@ -29,7 +29,7 @@ _NODE: Final = (sys.executable, "-m", "quarterdeck")
 _COMMANDS: Final = {
     "alert": ("quarterdeck.metrics.alerts.commands:alert", "What is wrong with the fleet, and what was."),
     "base": ("quarterdeck.hosts.commands:base", "Remote APIs that tasks may call."),
-    "change": ("quarterdeck.files.change_commands:change", "Change files, on branches of their own."),
+    "change": ("quarterdeck.files.changes.commands:change", "Change files, on branches of their own."),
     "file": ("quarterdeck.files.place_commands:file", "Files of repositories."),
     "grant": ("quarterdeck.access.grant_commands:grant", "Rights on single hosts, tags and places."),
     "history": ("quarterdeck.history.commands:group", "Read, verify and export the history."),

@@ -20,9 +20,9 @@ import quarterdeck.access.grant_routes
 import quarterdeck.access.provider_api
 import quarterdeck.access.providers.routes
 import quarterdeck.access.routes
-import quarterdeck.files.change_api
-import quarterdeck.files.change_routes
-import quarterdeck.files.edit_routes
+import quarterdeck.files.changes.api
+import quarterdeck.files.changes.edit_routes
+import quarterdeck.files.changes.routes
 import quarterdeck.files.place_api
 import quarterdeck.files.place_routes
 import quarterdeck.files.routes
@@ -133,9 +133,9 @@ _EDGES: Final = (
     quarterdeck.metrics.host.api,
     quarterdeck.metrics.overview.routes,
     quarterdeck.metrics.overview.api,
-    quarterdeck.files.change_routes,
-    quarterdeck.files.edit_routes,
-    quarterdeck.files.change_api,
+    quarterdeck.files.changes.routes,
+    quarterdeck.files.changes.edit_routes,
+    quarterdeck.files.changes.api,
 )
 
 

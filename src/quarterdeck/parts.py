@@ -27,7 +27,7 @@ from quarterdeck.history.service import History
 
 if TYPE_CHECKING:
     from quarterdeck.access.providers.service import Providers
-    from quarterdeck.files.changes import Changes
+    from quarterdeck.files.changes.service import Changes
     from quarterdeck.files.places.place import Author
     from quarterdeck.files.service import Files
     from quarterdeck.hosts.service import Hosts
@@ -245,7 +245,7 @@ class Parts:
 
     @cached_property
     def changes(self) -> "Changes":
-        from quarterdeck.files.changes import Changes
+        from quarterdeck.files.changes.service import Changes
 
         return Changes(
             self.db,
@@ -259,7 +259,7 @@ class Parts:
 
     def _author_of(self, actor: Actor) -> "Author":
         """Return who a commit is by; addresses are made up at the host that people open the pages at."""
-        from quarterdeck.files.changes import author_for
+        from quarterdeck.files.changes.service import author_for
 
         host = urlsplit(self.address).hostname or "localhost"
         return author_for(actor, self.profiles.chosen_by(actor).display_name, host)

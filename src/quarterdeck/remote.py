@@ -16,8 +16,8 @@ from quarterdeck.core.errors import Invalid, Unreachable
 from quarterdeck.core.pinning import tls_context
 from quarterdeck.core.token_files import checked_token, read_token_file
 from quarterdeck.files.book import FileBook
-from quarterdeck.files.change_book import ChangeBook
-from quarterdeck.files.change_remote import RemoteChanges
+from quarterdeck.files.changes.book import ChangeBook
+from quarterdeck.files.changes.remote import RemoteChanges
 from quarterdeck.files.remote import RemoteFiles
 from quarterdeck.history.book import HistoryBook
 from quarterdeck.history.remote import RemoteHistory

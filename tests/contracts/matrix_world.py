@@ -26,9 +26,9 @@ from quarterdeck.core.actors import SYSTEM, Level, Role
 from quarterdeck.core.config import load_settings
 from quarterdeck.core.metrics import Metrics
 from quarterdeck.core.security import new_token
-from quarterdeck.files.change_store import ChangeQuery
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.store import ChangeQuery
 from quarterdeck.files.models import PlaceKind
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.history.query import HistoryQuery
 from quarterdeck.hosts.drafts import HostDraft

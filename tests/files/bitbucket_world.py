@@ -12,7 +12,7 @@ import pytest
 from quarterdeck.core.actors import SYSTEM
 from quarterdeck.core.config import Settings
 from quarterdeck.core.loop import Loop
-from quarterdeck.files.change_records import ChangeRecord
+from quarterdeck.files.changes.records import ChangeRecord
 from quarterdeck.files.models import PlaceKind, PlaceRecord
 from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.files.places.allowance import Allowance

@@ -20,11 +20,11 @@ from quarterdeck.core.actors import SYSTEM, Actor
 from quarterdeck.core.config import Settings
 from quarterdeck.core.ids import new_id
 from quarterdeck.core.metrics import Metrics
-from quarterdeck.files.change_records import ChangeRecord
-from quarterdeck.files.changes import Changes
-from quarterdeck.files.committing import CommitWish
+from quarterdeck.files.changes.committing import CommitWish
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.records import ChangeRecord
+from quarterdeck.files.changes.service import Changes
 from quarterdeck.files.models import PlaceKind
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.master import create_app
 from quarterdeck.master_parts import MasterParts

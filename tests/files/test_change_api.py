@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from quarterdeck.core.errors import Invalid
-from quarterdeck.files.change_commands import change as commands
+from quarterdeck.files.changes.commands import change as commands
 from tests.files.change_world import Browser, World
 from tests.files.change_world import repository as repository
 from tests.files.change_world import shared as shared

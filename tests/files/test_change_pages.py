@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from quarterdeck.files.change_records import ChangeRecord
+from quarterdeck.files.changes.records import ChangeRecord
 from quarterdeck.files.models import ChangeState
 from tests.files.change_world import World
 from tests.files.change_world import repository as repository

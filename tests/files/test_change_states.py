@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quarterdeck.core.errors import Conflict
-from quarterdeck.files.change_states import FINAL, NOT_FINAL, after_commit, following, may_follow
+from quarterdeck.files.changes.states import FINAL, NOT_FINAL, after_commit, following, may_follow
 from quarterdeck.files.models import ChangeState
 
 STATES = st.sampled_from(ChangeState)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from quarterdeck.files.committing import FilesMoved
-from quarterdeck.files.conflicts import Decision, Keep
+from quarterdeck.files.changes.committing import FilesMoved
+from quarterdeck.files.changes.conflicts import Decision, Keep
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.proposing import ProposalWish
 from quarterdeck.files.models import ChangeState, DraftAction
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.places.place import PartlyCommitted, PlaceError, Unsupported
-from quarterdeck.files.proposing import ProposalWish
 from tests.files.bitbucket_world import BitbucketWorld
 from tests.files.bitbucket_world import data_center_world as data_center_world
 from tests.files.bitbucket_world import master as master

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from quarterdeck.core.errors import Conflict
-from quarterdeck.files.change_store import ChangeQuery
+from quarterdeck.files.changes.proposing import ProposalWish
+from quarterdeck.files.changes.store import ChangeQuery
 from quarterdeck.files.models import ChangeState
 from quarterdeck.files.places.place import Missing, PlaceError, Refused, Throttled, Unanswered
-from quarterdeck.files.proposing import ProposalWish
 from tests.files.bitbucket_world import BitbucketWorld
 from tests.files.bitbucket_world import cloud as cloud
 from tests.files.bitbucket_world import master as master

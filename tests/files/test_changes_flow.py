@@ -3,11 +3,11 @@
 import pytest
 
 from quarterdeck.core.errors import Conflict, Forbidden, Invalid, NotFound
-from quarterdeck.files.change_store import ChangeQuery
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.proposing import ProposalWish
+from quarterdeck.files.changes.store import ChangeQuery
 from quarterdeck.files.models import ChangeState, DraftAction
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.places.place import Exists, Missing, Unchanged, Unsupported
-from quarterdeck.files.proposing import ProposalWish
 from tests.files.change_world import World
 from tests.files.change_world import repository as repository
 from tests.files.change_world import shared as shared

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from quarterdeck.core.actors import SYSTEM, Role
+from quarterdeck.files.changes.originals import Wanted
 from quarterdeck.files.models import PlaceKind
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.place_drafts import PlaceDraft
 from tests.files.place_world import World
 from tests.files.repositories import Files

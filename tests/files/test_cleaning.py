@@ -5,11 +5,11 @@ import threading
 import pytest
 
 from quarterdeck.core.errors import Busy, Conflict
-from quarterdeck.files.change_records import ChangeRecord
-from quarterdeck.files.change_store import ChangeQuery
-from quarterdeck.files.changes import Changes
-from quarterdeck.files.committing import CommitWish
-from quarterdeck.files.conflicts import Decision, FileConflict
+from quarterdeck.files.changes.committing import CommitWish
+from quarterdeck.files.changes.conflicts import Decision, FileConflict
+from quarterdeck.files.changes.records import ChangeRecord
+from quarterdeck.files.changes.service import Changes
+from quarterdeck.files.changes.store import ChangeQuery
 from quarterdeck.files.models import ChangeState
 from quarterdeck.files.places.place import Place
 from tests.files.change_world import World, second_process

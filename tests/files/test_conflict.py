@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.core.errors import Conflict, Invalid, NotFound
-from quarterdeck.files.change_records import ChangeRecord
-from quarterdeck.files.committing import FilesMoved
-from quarterdeck.files.conflicts import Decision, FileConflict, Keep, Side
+from quarterdeck.files.changes.committing import FilesMoved
+from quarterdeck.files.changes.conflicts import Decision, FileConflict, Keep, Side
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.records import ChangeRecord
 from quarterdeck.files.models import ChangeState, DraftAction
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.places.place import Stale
 from tests.files.change_world import World
 from tests.files.change_world import repository as repository

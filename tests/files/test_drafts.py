@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quarterdeck.core.errors import Conflict, Invalid, TooLarge
-from quarterdeck.files.change_records import ChangeRecord
-from quarterdeck.files.drafts import MOST_UPLOADED, DraftClash
+from quarterdeck.files.changes.drafts import MOST_UPLOADED, DraftClash
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.records import ChangeRecord
 from quarterdeck.files.models import DraftAction
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.place_drafts import draft_of
 from tests.files.change_world import World
 from tests.files.change_world import repository as repository

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck.files import lines
-from quarterdeck.files.differences import Difference, difference, unified_text
+from quarterdeck.files.text import lines
+from quarterdeck.files.text.differences import Difference, difference, unified_text
 
 EXAMPLES = settings(max_examples=100, deadline=None)
 LINES = st.lists(st.sampled_from(["a", "b", "c", "", "a b", "\u2028", "x\ry"]), max_size=12)

@@ -5,9 +5,9 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck.files.finding import Finder
-from quarterdeck.files.listing import Listing
 from quarterdeck.files.places.place import Entry
+from quarterdeck.files.tree.finding import Finder
+from quarterdeck.files.tree.listing import Listing
 
 PATHS = [
     "README.md",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck.files.merging import Choice, HunkKind, Undecided, merge
+from quarterdeck.files.text.merging import Choice, HunkKind, Undecided, merge
 
 BASE = [f"line {number}\n" for number in range(8)]
 EDIT = st.sampled_from(["keep", "keep", "keep", "drop", "change", "insert"])

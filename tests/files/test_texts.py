@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck.files import lines
-from quarterdeck.files.texts import (
+from quarterdeck.files.text import lines
+from quarterdeck.files.text.texts import (
     ENCODINGS,
     NotText,
     Style,

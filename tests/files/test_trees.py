@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.core.errors import Busy
-from quarterdeck.files.flights import Flights
-from quarterdeck.files.kept import Kept
 from quarterdeck.files.places.local import LocalPlace
 from quarterdeck.files.places.place import Entry, Missing, PlaceError, Ref, Throttled, Unanswered
-from quarterdeck.files.trees import Trees
+from quarterdeck.files.tree.flights import Flights
+from quarterdeck.files.tree.kept import Kept
+from quarterdeck.files.tree.trees import Trees
 from tests.access.factories import SetClock
 from tests.files.place_world import World
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.core.actors import SYSTEM
-from quarterdeck.files.highlighting import highlighted, language_of
 from quarterdeck.files.models import PlaceKind
 from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.files.raw_answer import download_name
+from quarterdeck.files.text.highlighting import highlighted, language_of
 from tests.files.place_world import World, open_world
 from tests.files.repositories import Files, Repository, make_repository
 

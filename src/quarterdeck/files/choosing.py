@@ -8,12 +8,12 @@ from sqlalchemy import select
 from quarterdeck.access.permissions import may
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.db import Database
-from quarterdeck.files.listing import Level, Listing
 from quarterdeck.files.models import ChangeState, FileDraft, FileEdit, PlaceRecord
 from quarterdeck.files.places.place import Budget, Entry, Place, PlaceError, Ref
 from quarterdeck.files.recent import MOST_OF_ONE, Recent
 from quarterdeck.files.register import Places, target_of
-from quarterdeck.files.trees import Standing, Trees
+from quarterdeck.files.tree.listing import Level, Listing
+from quarterdeck.files.tree.trees import Standing, Trees
 
 MOST_FOUND: Final = 200
 MOST_IN_FOLDER: Final = 1_000

@@ -6,15 +6,15 @@ from typing import Final
 from quarterdeck.access.permissions import judge
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.errors import TooLarge
-from quarterdeck.files import texts
-from quarterdeck.files.highlighting import Line, highlighted
-from quarterdeck.files.kept import Kept
 from quarterdeck.files.models import PlaceRecord
 from quarterdeck.files.paths import is_allowed, is_editable_path, is_shown, shown
 from quarterdeck.files.places.place import CommitInfo, EntryKind, Missing, Place, PlaceError, Stat
 from quarterdeck.files.recent import Recent
 from quarterdeck.files.register import Places, repository_of, target_of
-from quarterdeck.files.trees import Standing, Trees
+from quarterdeck.files.text import texts
+from quarterdeck.files.text.highlighting import Line, highlighted
+from quarterdeck.files.tree.kept import Kept
+from quarterdeck.files.tree.trees import Standing, Trees
 from quarterdeck.history.service import History
 
 MOST_RAW_BYTES: Final = 64 * 1024 * 1024

@@ -10,7 +10,7 @@ from quarterdeck.files.book import FileBook
 from quarterdeck.files.models import PlaceKind, PlaceRecord
 from quarterdeck.files.paths import shown as shown_path
 from quarterdeck.files.place_drafts import WRITE_ROLES, PlaceDraft
-from quarterdeck.files.texts import shown
+from quarterdeck.files.text.texts import shown
 
 
 class Node(Protocol):

@@ -15,7 +15,7 @@ from quarterdeck.files.place_drafts import KINDS
 from quarterdeck.files.places.place import PlaceError, Ref, Throttled
 from quarterdeck.files.raw_answer import answer_raw
 from quarterdeck.files.service import Files
-from quarterdeck.files.texts import ENCODINGS
+from quarterdeck.files.text.texts import ENCODINGS
 
 blueprint = Blueprint("files", __name__, template_folder="templates")
 

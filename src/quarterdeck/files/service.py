@@ -10,7 +10,7 @@ from quarterdeck.files.looking import Looking
 from quarterdeck.files.places.place import Entry
 from quarterdeck.files.recent import Recent
 from quarterdeck.files.register import Places
-from quarterdeck.files.trees import Trees
+from quarterdeck.files.tree.trees import Trees
 from quarterdeck.history.service import History
 
 

@@ -9,7 +9,7 @@ from quarterdeck.core import web
 from quarterdeck.core.chosen import THEMES
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.ui import pages, words
-from quarterdeck.files import differences, merging
+from quarterdeck.files.text import differences, merging
 from quarterdeck.home.service import Home
 
 blueprint = Blueprint("home", __name__, template_folder="templates")

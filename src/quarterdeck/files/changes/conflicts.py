@@ -6,15 +6,16 @@ from enum import StrEnum
 
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.errors import Conflict, Invalid, NotFound
-from quarterdeck.files import comparing, merging, texts
-from quarterdeck.files.change_records import ChangeRecord, DraftRecord
-from quarterdeck.files.change_rights import ChangeRights
-from quarterdeck.files.change_states import check_open
-from quarterdeck.files.change_store import ChangeStore, StaleDraft, key_of
-from quarterdeck.files.drafts import DraftClash, current, encoded, shown, text_of
+from quarterdeck.files.changes import comparing
+from quarterdeck.files.changes.drafts import DraftClash, current, encoded, shown, text_of
+from quarterdeck.files.changes.originals import content_at
+from quarterdeck.files.changes.records import ChangeRecord, DraftRecord
+from quarterdeck.files.changes.rights import ChangeRights
+from quarterdeck.files.changes.states import check_open
+from quarterdeck.files.changes.store import ChangeStore, StaleDraft, key_of
 from quarterdeck.files.models import ChangeState, DraftAction, FileDraft
-from quarterdeck.files.originals import content_at
 from quarterdeck.files.places.place import Missing, Place
+from quarterdeck.files.text import merging, texts
 
 
 class Side(StrEnum):

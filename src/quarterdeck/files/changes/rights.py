@@ -3,8 +3,8 @@
 from quarterdeck.access.permissions import includes, may
 from quarterdeck.core.actors import Actor, ActorKind, Role
 from quarterdeck.core.errors import Conflict, Forbidden, NotFound
-from quarterdeck.files.change_records import ChangeRecord
-from quarterdeck.files.change_store import ChangeStore, Visible
+from quarterdeck.files.changes.records import ChangeRecord
+from quarterdeck.files.changes.store import ChangeStore, Visible
 from quarterdeck.files.models import PlaceRecord
 from quarterdeck.files.places.place import Place
 from quarterdeck.files.register import Places, target_of

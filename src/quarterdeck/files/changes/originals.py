@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from quarterdeck.core.errors import Invalid
-from quarterdeck.files import paths, texts
+from quarterdeck.files import paths
 from quarterdeck.files.models import DraftAction, FileDraft, PlaceRecord
 from quarterdeck.files.places.place import EntryKind, Exists, Missing, Place
+from quarterdeck.files.text import texts
 
 _NO_FILE = {
     EntryKind.LINK: "This is a symbolic link; what it points to is the file to change.",

@@ -8,22 +8,22 @@ from flask import Blueprint, Response, json, redirect, render_template, request
 from quarterdeck.core import costs, web
 from quarterdeck.core.errors import Conflict, Invalid, QuarterdeckError
 from quarterdeck.core.forms import parse
-from quarterdeck.files.change_answers import change_json, csv_of
-from quarterdeck.files.change_forms import (
+from quarterdeck.files.changes.answers import change_json, csv_of
+from quarterdeck.files.changes.forms import (
     MOST_LISTED,
     UNFINISHED,
     ChangeListQuery,
     FileBody,
     ProposeBody,
 )
-from quarterdeck.files.change_records import ChangeRecord
-from quarterdeck.files.changes import Changes
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.records import ChangeRecord
+from quarterdeck.files.changes.service import Changes
 from quarterdeck.files.models import ChangeState, DraftAction, PlaceKind
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.places.place import PlaceError
 from quarterdeck.files.service import Files
 
-blueprint = Blueprint("changes", __name__, template_folder="templates")
+blueprint = Blueprint("changes", __name__, template_folder="../templates")
 
 Page = str | tuple[str, int]
 Answer = Page | Any  # Any: werkzeug's own response of a redirect

@@ -5,13 +5,13 @@ from typing import Final
 
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.errors import Conflict, Invalid, TooLarge
-from quarterdeck.files import texts
-from quarterdeck.files.change_records import ChangeRecord, DraftRecord
-from quarterdeck.files.change_rights import ChangeRights
-from quarterdeck.files.change_states import check_open
-from quarterdeck.files.change_store import ChangeStore, StaleDraft, key_of
+from quarterdeck.files.changes.originals import Wanted, checked
+from quarterdeck.files.changes.records import ChangeRecord, DraftRecord
+from quarterdeck.files.changes.rights import ChangeRights
+from quarterdeck.files.changes.states import check_open
+from quarterdeck.files.changes.store import ChangeStore, StaleDraft, key_of
 from quarterdeck.files.models import ChangeState, DraftAction, FileDraft
-from quarterdeck.files.originals import Wanted, checked
+from quarterdeck.files.text import texts
 
 MOST_UPLOADED: Final = 10_000_000
 WHY_NOT_TEXT: Final = {

@@ -9,20 +9,20 @@ from quarterdeck.core.actors import Actor
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.db import Database
 from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.files import differences, texts
-from quarterdeck.files.beginning import Beginning, Begun
-from quarterdeck.files.change_records import ChangeRecord, DraftRecord
-from quarterdeck.files.change_rights import ChangeRights, is_administrator, is_own, person_of
-from quarterdeck.files.change_store import ChangePage, ChangeQuery, ChangeStore, Visible
-from quarterdeck.files.cleaning import Cleaning
-from quarterdeck.files.committing import Committing, CommitWish
-from quarterdeck.files.conflicts import Conflicts
-from quarterdeck.files.drafts import Drafts, current, original_text_of, text_of
+from quarterdeck.files.changes.beginning import Beginning, Begun
+from quarterdeck.files.changes.cleaning import Cleaning
+from quarterdeck.files.changes.committing import Committing, CommitWish
+from quarterdeck.files.changes.conflicts import Conflicts
+from quarterdeck.files.changes.drafts import Drafts, current, original_text_of, text_of
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.proposing import ProposalWish, Proposing
+from quarterdeck.files.changes.records import ChangeRecord, DraftRecord
+from quarterdeck.files.changes.rights import ChangeRights, is_administrator, is_own, person_of
+from quarterdeck.files.changes.store import ChangePage, ChangeQuery, ChangeStore, Visible
 from quarterdeck.files.models import DraftAction, PlaceRecord
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.places.place import Author
-from quarterdeck.files.proposing import ProposalWish, Proposing
 from quarterdeck.files.register import Places, repository_of, target_of
+from quarterdeck.files.text import differences, texts
 from quarterdeck.history.service import History
 
 

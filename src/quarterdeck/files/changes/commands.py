@@ -6,16 +6,16 @@ from typing import BinaryIO, Protocol
 import click
 
 from quarterdeck.core.actors import Actor
-from quarterdeck.files.change_book import ChangeBook
-from quarterdeck.files.change_forms import states_of
-from quarterdeck.files.change_records import ChangeRecord
-from quarterdeck.files.change_store import ChangeQuery
-from quarterdeck.files.committing import CommitWish
+from quarterdeck.files.changes.book import ChangeBook
+from quarterdeck.files.changes.committing import CommitWish
+from quarterdeck.files.changes.forms import states_of
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.proposing import ProposalWish
+from quarterdeck.files.changes.records import ChangeRecord
+from quarterdeck.files.changes.store import ChangeQuery
 from quarterdeck.files.models import DraftAction
-from quarterdeck.files.originals import Wanted
 from quarterdeck.files.paths import shown as shown_path
-from quarterdeck.files.proposing import ProposalWish
-from quarterdeck.files.texts import shown
+from quarterdeck.files.text.texts import shown
 
 
 class Node(Protocol):

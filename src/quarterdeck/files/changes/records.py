@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from quarterdeck.files.change_states import FINAL
+from quarterdeck.files.changes.states import FINAL
 from quarterdeck.files.models import ChangeState, DraftAction, FileDraft, FileEdit
 
 

@@ -9,15 +9,15 @@ from sqlalchemy import ColumnElement
 
 from quarterdeck.core.actors import SYSTEM, Actor
 from quarterdeck.core.errors import Conflict, QuarterdeckError
-from quarterdeck.files.beginning import told
-from quarterdeck.files.change_records import ChangeRecord
-from quarterdeck.files.change_rights import ChangeRights
-from quarterdeck.files.change_states import NOT_FINAL, following
-from quarterdeck.files.change_store import ChangeStore
-from quarterdeck.files.committing import Committing
+from quarterdeck.files.changes.beginning import told
+from quarterdeck.files.changes.committing import Committing
+from quarterdeck.files.changes.proposing import Proposing
+from quarterdeck.files.changes.records import ChangeRecord
+from quarterdeck.files.changes.rights import ChangeRights
+from quarterdeck.files.changes.states import NOT_FINAL, following
+from quarterdeck.files.changes.store import ChangeStore
 from quarterdeck.files.models import ChangeState, FileEdit
 from quarterdeck.files.places.place import Missing, Stale
-from quarterdeck.files.proposing import Proposing
 from quarterdeck.files.register import target_of
 from quarterdeck.history.service import History
 

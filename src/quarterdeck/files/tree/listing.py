@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from quarterdeck.files.finding import Finder
 from quarterdeck.files.places.place import Entry
+from quarterdeck.files.tree.finding import Finder
 
 _AFTER_SLASH: Final = chr(ord("/") + 1)
 

@@ -5,12 +5,12 @@ from typing import Final
 
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.api_client import ApiClient, Json, step
-from quarterdeck.files.beginning import Begun
-from quarterdeck.files.change_records import ChangeFile, ChangeRecord
-from quarterdeck.files.change_store import ChangePage, ChangeQuery
-from quarterdeck.files.committing import CommitWish
-from quarterdeck.files.originals import Wanted
-from quarterdeck.files.proposing import ProposalWish
+from quarterdeck.files.changes.beginning import Begun
+from quarterdeck.files.changes.committing import CommitWish
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.proposing import ProposalWish
+from quarterdeck.files.changes.records import ChangeFile, ChangeRecord
+from quarterdeck.files.changes.store import ChangePage, ChangeQuery
 
 _STEP_SECONDS: Final = 300.0
 """A step makes several calls to a repository that may be slow to answer each."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from quarterdeck.files import lines, texts
+from quarterdeck.files.text import lines, texts
 
 MOST_ROWS: Final = 4_000
 """Rows that a page shows; of more, ``is_cut`` tells, and the patch has them all."""

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.errors import Conflict, Invalid, NotFound, QuarterdeckError
-from quarterdeck.files import comparing
-from quarterdeck.files.beginning import Beginning, Turns, told
-from quarterdeck.files.change_records import ChangeRecord, DraftRecord
-from quarterdeck.files.change_rights import ChangeRights
-from quarterdeck.files.change_states import after_commit, check_open
-from quarterdeck.files.change_store import ChangeStore
+from quarterdeck.files.changes import comparing
+from quarterdeck.files.changes.beginning import Beginning, Turns, told
+from quarterdeck.files.changes.records import ChangeRecord, DraftRecord
+from quarterdeck.files.changes.rights import ChangeRights
+from quarterdeck.files.changes.states import after_commit, check_open
+from quarterdeck.files.changes.store import ChangeStore
 from quarterdeck.files.models import ChangeState, PlaceRecord
 from quarterdeck.files.places.place import (
     Author,

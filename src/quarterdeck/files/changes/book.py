@@ -3,12 +3,12 @@
 from typing import Protocol
 
 from quarterdeck.core.actors import Actor
-from quarterdeck.files.beginning import Begun
-from quarterdeck.files.change_records import ChangeRecord
-from quarterdeck.files.change_store import ChangePage, ChangeQuery
-from quarterdeck.files.committing import CommitWish
-from quarterdeck.files.originals import Wanted
-from quarterdeck.files.proposing import ProposalWish
+from quarterdeck.files.changes.beginning import Begun
+from quarterdeck.files.changes.committing import CommitWish
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.proposing import ProposalWish
+from quarterdeck.files.changes.records import ChangeRecord
+from quarterdeck.files.changes.store import ChangePage, ChangeQuery
 
 
 class SavedFile(Protocol):

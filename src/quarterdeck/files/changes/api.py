@@ -10,8 +10,9 @@ from flask import Response
 from pydantic import BaseModel, Field
 
 from quarterdeck.core import costs, openapi, web
-from quarterdeck.files.change_answers import attachment, change_json, differences_json, draft_json
-from quarterdeck.files.change_forms import (
+from quarterdeck.files.changes.answers import attachment, change_json, differences_json, draft_json
+from quarterdeck.files.changes.conflicts import FileConflict, Side
+from quarterdeck.files.changes.forms import (
     ChangeBody,
     ChangeListQuery,
     CommitBody,
@@ -22,8 +23,7 @@ from quarterdeck.files.change_forms import (
     FileBody,
     ProposeBody,
 )
-from quarterdeck.files.changes import Changes
-from quarterdeck.files.conflicts import FileConflict, Side
+from quarterdeck.files.changes.service import Changes
 from quarterdeck.files.models import ChangeState, DraftAction
 
 blueprint = APIBlueprint("changes_api", __name__, url_prefix="/api/v1", tag="Files")

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from quarterdeck.files import lines
+from quarterdeck.files.text import lines
 
 MOST_BYTES: Final = 1 << 20
 """Of a file that is edited here; larger ones are for downloading."""

@@ -8,13 +8,13 @@ from pydantic import BeforeValidator, Field
 
 from quarterdeck.core.errors import Invalid
 from quarterdeck.core.forms import Form, example
-from quarterdeck.files.change_states import NOT_FINAL
-from quarterdeck.files.change_store import ChangeQuery
-from quarterdeck.files.committing import CommitWish
-from quarterdeck.files.conflicts import Decision, Keep, Side
+from quarterdeck.files.changes.committing import CommitWish
+from quarterdeck.files.changes.conflicts import Decision, Keep, Side
+from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.proposing import ProposalWish
+from quarterdeck.files.changes.states import NOT_FINAL
+from quarterdeck.files.changes.store import ChangeQuery
 from quarterdeck.files.models import PATH_LENGTH, REF_LENGTH, ChangeState, DraftAction
-from quarterdeck.files.originals import Wanted
-from quarterdeck.files.proposing import ProposalWish
 
 UNFINISHED: Final = "unfinished"
 """The filter for whatever has not come to its end."""

@@ -8,17 +8,17 @@ from flask import Blueprint, Response, redirect, render_template, request
 
 from quarterdeck.core import costs, web
 from quarterdeck.core.errors import Conflict, Invalid, QuarterdeckError, TooLarge
-from quarterdeck.files import texts
-from quarterdeck.files.change_answers import attachment
-from quarterdeck.files.change_forms import checked_hash
-from quarterdeck.files.change_records import ChangeRecord, DraftRecord
-from quarterdeck.files.changes import Changes
-from quarterdeck.files.committing import CommitWish, FilesMoved
-from quarterdeck.files.conflicts import Decision, FileConflict, Keep, Side
-from quarterdeck.files.drafts import MOST_UPLOADED, DraftClash, text_of
+from quarterdeck.files.changes.answers import attachment
+from quarterdeck.files.changes.committing import CommitWish, FilesMoved
+from quarterdeck.files.changes.conflicts import Decision, FileConflict, Keep, Side
+from quarterdeck.files.changes.drafts import MOST_UPLOADED, DraftClash, text_of
+from quarterdeck.files.changes.forms import checked_hash
+from quarterdeck.files.changes.records import ChangeRecord, DraftRecord
+from quarterdeck.files.changes.service import Changes
 from quarterdeck.files.places.place import PlaceError
+from quarterdeck.files.text import texts
 
-blueprint = Blueprint("edits", __name__, template_folder="templates")
+blueprint = Blueprint("edits", __name__, template_folder="../templates")
 
 Page = str | tuple[str, int]
 Answer = Page | Any  # Any: werkzeug's own response of a redirect

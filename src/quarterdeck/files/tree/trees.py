@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from quarterdeck.core.clock import Clock
-from quarterdeck.files.flights import Flights
-from quarterdeck.files.kept import Kept
-from quarterdeck.files.listing import Listing
 from quarterdeck.files.models import PlaceRecord
 from quarterdeck.files.paths import is_allowed, is_shown
 from quarterdeck.files.places.place import Entry, Missing, Place, PlaceError, Ref, Throttled, Unanswered
+from quarterdeck.files.tree.flights import Flights
+from quarterdeck.files.tree.kept import Kept
+from quarterdeck.files.tree.listing import Listing
 
 TIP_SECONDS: Final = 3.0
 """So long a branch's tip counts as just asked; the pages say how old it is."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from quarterdeck.files import lines, texts
+from quarterdeck.files.text import lines, texts
 
 
 class HunkKind(StrEnum):

@@ -13,14 +13,14 @@ from quarterdeck.core.clock import Clock
 from quarterdeck.core.db import Database
 from quarterdeck.core.errors import Conflict, NotFound
 from quarterdeck.core.ids import new_id
-from quarterdeck.files.change_records import (
+from quarterdeck.files.changes.records import (
     ChangeFile,
     ChangeRecord,
     DraftRecord,
     change_record,
     draft_record,
 )
-from quarterdeck.files.change_states import FINAL, NOT_FINAL, following
+from quarterdeck.files.changes.states import FINAL, NOT_FINAL, following
 from quarterdeck.files.models import ChangeState, DraftAction, FileDraft, FileEdit
 
 MOST_FILES: Final = 50

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from flask import Response
 
-from quarterdeck.files.change_records import ChangeFile, ChangeRecord, DraftRecord
-from quarterdeck.files.changes import FileDifference
-from quarterdeck.files.drafts import original_text_of, text_of
+from quarterdeck.files.changes.drafts import original_text_of, text_of
+from quarterdeck.files.changes.records import ChangeFile, ChangeRecord, DraftRecord
+from quarterdeck.files.changes.service import FileDifference
 from quarterdeck.history.texts import guarded_cell, visible
 
 Json = dict[str, Any]  # Any: JSON

@@ -14,10 +14,11 @@ from quarterdeck.core.actors import Actor
 from quarterdeck.core.errors import Conflict, Invalid
 from quarterdeck.core.ids import new_id
 from quarterdeck.files import paths
-from quarterdeck.files.change_records import ChangeRecord, DraftRecord
-from quarterdeck.files.change_rights import ChangeRights, is_own, person_of
-from quarterdeck.files.change_states import check_open
-from quarterdeck.files.change_store import ChangeStore, new_draft
+from quarterdeck.files.changes.originals import Wanted, checked, content_at, read_original
+from quarterdeck.files.changes.records import ChangeRecord, DraftRecord
+from quarterdeck.files.changes.rights import ChangeRights, is_own, person_of
+from quarterdeck.files.changes.states import check_open
+from quarterdeck.files.changes.store import ChangeStore, new_draft
 from quarterdeck.files.models import (
     ChangeState,
     DraftAction,
@@ -26,7 +27,6 @@ from quarterdeck.files.models import (
     PlaceKind,
     PlaceRecord,
 )
-from quarterdeck.files.originals import Wanted, checked, content_at, read_original
 from quarterdeck.files.places.place import Exists, Missing, Place, PlaceError, Unanswered, Unsupported
 from quarterdeck.files.register import repository_of, target_of
 from quarterdeck.history.service import History

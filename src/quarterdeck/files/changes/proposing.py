@@ -7,11 +7,11 @@ from typing import Any, Final
 from quarterdeck.core.actors import SYSTEM, Actor
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import Conflict, Invalid
-from quarterdeck.files.beginning import Turns, told
-from quarterdeck.files.change_records import ChangeRecord
-from quarterdeck.files.change_rights import ChangeRights
-from quarterdeck.files.change_states import following
-from quarterdeck.files.change_store import ChangeStore
+from quarterdeck.files.changes.beginning import Turns, told
+from quarterdeck.files.changes.records import ChangeRecord
+from quarterdeck.files.changes.rights import ChangeRights
+from quarterdeck.files.changes.states import following
+from quarterdeck.files.changes.store import ChangeStore
 from quarterdeck.files.models import ChangeState, PlaceKind
 from quarterdeck.files.places.place import (
     Author,

@@ -4,9 +4,9 @@ import hashlib
 from typing import Final
 
 from quarterdeck.core.errors import TooLarge
-from quarterdeck.files.change_records import DraftRecord
+from quarterdeck.files.changes.originals import content_at, exists
+from quarterdeck.files.changes.records import DraftRecord
 from quarterdeck.files.models import DraftAction
-from quarterdeck.files.originals import content_at, exists
 from quarterdeck.files.places.place import Action, FileChange, Missing, Place, Stat
 
 MOST_READ: Final = 1 << 24
