@@ -153,6 +153,21 @@ def test_editor_is_left_by_escape_and_tab(open_page: OpenPage) -> None:
     assert faults_of(page) == []
 
 
+def test_keys_of_the_page_are_text_in_the_editor(open_page: OpenPage) -> None:
+    page = open_page("/files", person="oskar")
+    url = start_editing(page, "nginx/shop.conf")
+    editor_of(page).press("Control+Home")
+    page.keyboard.type("# g a/b? g h")
+    expect_saved(page)
+    page.keyboard.press("Control+f")
+    page.keyboard.type("g a/b?")
+    expect(page.locator("q-editor").get_by_role("textbox", name="Find")).to_have_value("g a/b?")
+    expect(page.locator("#keyboard-help")).to_be_hidden()
+    page.goto(url)
+    expect(editor_of(page)).to_contain_text("# g a/b? g h")
+    assert faults_of(page) == []
+
+
 def dismiss(dialog: Dialog, asked: list[str]) -> None:
     asked.append(dialog.type)
     dialog.dismiss()

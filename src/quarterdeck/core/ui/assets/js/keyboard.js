@@ -41,9 +41,14 @@ function showHelp() {
   if (dialog && !dialog.open) dialog.showModal();
 }
 
+function leave(event, field) {
+  if (event.key === "Escape" && event.target === field) field.blur();
+}
+
 document.addEventListener("keydown", (event) => {
   if (document.documentElement.dataset.keys !== "on" || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest?.(FIELDS)) return event.key === "Escape" ? event.target.blur() : undefined;
+  const [origin] = event.composedPath(); // the target itself would be the host of a field in a shadow root
+  if (origin.closest?.(FIELDS)) return leave(event, origin);
   if (isGoing) return go(event.key);
   if (event.key === "/") focusSearch(event);
   else if (event.key === "?") showHelp();
