@@ -33,8 +33,8 @@ _ADVICE: Final = {
     "exists": "Nothing was committed. Give your file another path, or take in what is there.",
     "missing": "Nothing was committed. The branch or the repository is not there any more, or hidden.",
     "partly-committed": "Some files are committed and the others are not. Commit again for these.",
-    "stale": "Nothing was committed. Take in what others changed, then commit again.",
-    "target-moved": "Nothing was committed. Take in what others changed, then commit again.",
+    "stale": "Nothing was committed.",
+    "target-moved": "Nothing was committed.",
 }
 """What to do, by the cause of a failed step; the text is kept in any case."""
 
