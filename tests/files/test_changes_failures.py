@@ -166,10 +166,19 @@ def test_failed_page_keeps_message_and_text(cloud: BitbucketWorld) -> None:
     for words in ("My words", "Your text is kept", "nothing is committed twice"):
         assert words in page.text
     assert PERSONS_TOKEN not in page.text
+    assert "Nothing was committed" not in page.text
     cloud.server.planned.clear()
     again = browser.post(f"/files/changes/{change.id}/commit", message="My words")
     assert again.status_code == 303
     assert cloud.commits(change.branch) == ["My words", "Begin"]
+
+
+def test_page_says_that_nothing_was_committed_when_that_is_known(cloud: BitbucketWorld) -> None:
+    change = cloud.changed("mine\n")
+    cloud.fail(TARGET, times=5)
+    page = cloud.browser("oskar").post(f"/files/changes/{change.id}/commit", message="My words")
+    assert page.status_code == 502
+    assert "Nothing was committed. Commit again when it answers." in page.text
 
 
 def test_pull_request_is_opened_once_and_followed(cloud: BitbucketWorld) -> None:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from quarterdeck.core.actors import SYSTEM, Role
+from quarterdeck.files.changes.committing import CommitWish
 from quarterdeck.files.changes.originals import Wanted
 from quarterdeck.files.models import PlaceKind
 from quarterdeck.files.place_drafts import PlaceDraft
@@ -161,6 +162,9 @@ def test_own_drafts_lead_to_their_editor(world: World) -> None:
     change = world.parts.changes.begin(world.actor("oskar"), "deck", wanted).change
     assert f"/files/changes/{change.id}/edit?path=README.md" in world.as_("oskar").get("/files/deck").text
     assert change.id not in world.as_("vera").get("/files/deck").text
+    world.parts.changes.save_draft(world.actor("oskar"), change.id, "README.md", "new\n")
+    world.parts.changes.commit(world.actor("oskar"), change.id, CommitWish("Renew"))
+    assert "Your drafts" not in world.as_("oskar").get("/files/deck").text
 
 
 def test_hostile_names_stay_text(world: World) -> None:

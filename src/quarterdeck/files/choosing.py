@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from quarterdeck.access.permissions import may
 from quarterdeck.core.actors import Actor
@@ -120,14 +120,14 @@ class Choosing:
         )
 
     def _drafts(self, actor: Actor, record: PlaceRecord) -> tuple[OwnDraft, ...]:
-        """Return the files that the actor is changing here, the latest first."""
+        """Return the files that the actor is changing here and has not committed as they are, latest first."""
         if actor.person_id is None:
             return ()
         query = (
             select(FileDraft.path, FileEdit.id)
             .join(FileEdit, FileEdit.id == FileDraft.change_id)
             .where(FileEdit.place_id == record.id, FileEdit.person_id == actor.person_id)
-            .where(FileEdit.state.in_(_UNENDED))
+            .where(FileEdit.state.in_(_UNENDED), or_(FileDraft.is_waiting, FileDraft.committed == ""))
             .order_by(FileDraft.updated_at.desc())
             .limit(MOST_OF_ONE)
         )

@@ -27,8 +27,7 @@ _ADVICE: Final = {
     "refused": "Nothing was committed. Ask an administrator to test the place: its token or its rights "
     "don’t do.",
     "throttled": "Nothing was committed. Wait as long as it says, then commit again.",
-    "unanswered": "It is not known whether the commit arrived. Commit again: the branch is looked at first, "
-    "so that nothing is committed twice.",
+    "unanswered": "Nothing was committed. Commit again when it answers.",
     "unchanged": "There is nothing to commit: the files are as they are on the branch.",
     "exists": "Nothing was committed. Give your file another path, or take in what is there.",
     "missing": "Nothing was committed. The branch or the repository is not there any more, or hidden.",
@@ -252,11 +251,16 @@ def _commit_page(
         values=values,
         errors=errors,
         fault=error.message if error is not None and is_fault else "",
-        advice=_ADVICE.get(str(error.extra.get("cause")), "") if error is not None and is_fault else "",
+        advice=_advice(error, change) if error is not None and is_fault else "",
         moved=error if isinstance(error, FilesMoved) else None,
         is_own=_changes().may_edit(web.actor(), change),
         **_differences(change.id),
     )
+
+
+def _advice(error: QuarterdeckError, change: ChangeRecord) -> str:
+    """Return what to do about a commit that failed; when its end is not known, the page says so anyway."""
+    return "" if change.is_unsure else _ADVICE.get(str(error.extra.get("cause")), "")
 
 
 def _fields(error: QuarterdeckError) -> dict[str, str]:
