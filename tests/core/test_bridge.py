@@ -170,6 +170,17 @@ async def test_a_chunked_body_gets_a_length() -> None:
     assert "HTTP_TRANSFER_ENCODING" not in shown
 
 
+async def test_the_time_of_an_answer_is_told_once() -> None:
+    def dated(_: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Date", "Thu, 01 Jan 1970 00:00:00 GMT")])
+        return [b"x"]
+
+    async with serving(bridge(dated)) as port:
+        answer = await talk(port, get())
+    assert answer.lower().count(b"\r\ndate: ") == 1
+    assert b"1970" not in answer
+
+
 async def test_single_byte_chunks_arrive() -> None:
     assert (await seen(chunked(*[b"x"] * 5000)))["read"] == "5000"
 

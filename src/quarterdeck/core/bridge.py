@@ -238,7 +238,8 @@ class _Call:
         if self.status and not exc_info:
             raise RuntimeError("the application called start_response twice")
         self.status = int(status[:3])
-        self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        pairs = ((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+        self.headers = [pair for pair in pairs if pair[0] != b"date"]  # the server tells it
         return self._written.append
 
     def _pull(self) -> None:
