@@ -36,8 +36,9 @@ from quarterdeck.master_parts import MasterParts
 from quarterdeck.metrics.alerts.drafts import DEFAULTS
 from quarterdeck.protocol.line import CodeJoin
 from quarterdeck.tasks.records import RunQuery
-from tests.access.factories import PASSWORD, SetClock, csrf_of
+from tests.access.factories import PASSWORD, csrf_of
 from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.contracts.access_matrix import Caller
 from tests.files.repositories import make_repository
 from tests.tasks.ended_runs import Part, insert_run

@@ -24,13 +24,14 @@ from quarterdeck.files.places.opening import Opener
 from quarterdeck.files.places.place import Place, Unanswered
 from quarterdeck.files.register import Places
 from quarterdeck.files.service import Files
-from tests.access.factories import SetClock
 from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.files.change_world import FILES, World, add_cast
-from tests.files.cloud_factories import PERSONS_TOKEN, QUICK, running_loop
+from tests.files.cloud_factories import PERSONS_TOKEN, QUICK
 from tests.files.cloud_server import CloudServer
 from tests.files.datacenter_server import DataCenter, data_center
 from tests.files.repositories import Repository
+from tests.loops import running_loop
 
 
 @dataclass

@@ -26,8 +26,9 @@ from quarterdeck.files.changes.service import Changes
 from quarterdeck.files.models import PlaceKind
 from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.master import create_app
-from tests.access.factories import CAST, PASSWORD, SetClock, csrf_of
+from tests.access.factories import CAST, PASSWORD, csrf_of
 from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.files.repositories import Repository, make_repository
 
 FILES: dict[str | bytes, bytes | None] = {

@@ -22,8 +22,9 @@ from quarterdeck.files.models import PlaceKind, PlaceRecord
 from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.files.register import Places
 from quarterdeck.master import create_app
-from tests.access.factories import CAST, PASSWORD, SetClock, csrf_of
+from tests.access.factories import CAST, PASSWORD, csrf_of
 from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.files.repositories import Files, Repository, make_repository
 
 

@@ -18,8 +18,9 @@ from quarterdeck.master import create_app
 from quarterdeck.metrics.dashboard.view import LINE_VALUES, view_of, word_of
 from quarterdeck.metrics.fleet import Fleet, HostNow
 from quarterdeck.protocol.samples import Facts, Frame, Mount
-from tests.access.factories import PASSWORD, SetClock
+from tests.access.factories import PASSWORD
 from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.metrics.machines import FACTS, GB, OWN, full_frame, take
 
 

@@ -24,8 +24,9 @@ from quarterdeck.master_parts import make_metrics
 from quarterdeck.metrics.fleet import Fleet
 from quarterdeck.metrics.prometheus.hosts import render_hosts
 from quarterdeck.protocol.samples import Facts, Frame, Interface, Mount, Temperature
-from tests.access.factories import PASSWORD, SetClock
+from tests.access.factories import PASSWORD
 from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.metrics.machines import FACTS, GB, take
 
 DOCS = Path(__file__).parents[2] / "docs/prometheus"
