@@ -29,9 +29,10 @@ from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.master import create_app
 from quarterdeck.master_parts import MasterParts
 from tests.deck import PASSWORD
-from tests.files.cloud_factories import PERSONS_TOKEN, running_loop
+from tests.files.cloud_factories import PERSONS_TOKEN
 from tests.files.cloud_server import CloudServer
 from tests.files.repositories import make_repository, many_files
+from tests.loops import running_loop
 
 SCRIPT = Path(__file__).parent / "all.py"
 QUESTIONS = {

@@ -34,6 +34,10 @@ from tests.worker_node import WorkerNode
 
 WORKERS = 1_000
 WATCHED = 62
+CALM_PERCENT = 10
+"""Of a core: a master that uses less for two seconds is through with its start."""
+DOWN_SECONDS = 20
+"""How long the master is away before it is measured how soon all are back."""
 
 
 def share(process: psutil.Process, seconds: float) -> float:
@@ -56,7 +60,8 @@ def one_worker(folder: Path, seconds: float) -> dict[str, Any]:
             process = psutil.Process(worker.process.pid)
             master.attention.look([master.host_id])
             worker.ask("POST", "/sampling", Watching())
-            time.sleep(5)
+            asked = len(master.beats)
+            wait_until(lambda: len(master.beats) >= asked + 5, "a heartbeat each second", 30)
             came, began = len(master.sizes), time.monotonic()
             shares = []
             while time.monotonic() - began < seconds:
@@ -146,22 +151,22 @@ def many_workers(folder: Path, seconds: float) -> dict[str, Any]:
         deck.stop()
         let_join(deck)
         deck.start()
-        time.sleep(20)
+        wait_until(lambda: share(master_process(deck), 2) < CALM_PERCENT, "the master to be calm", 60)
         alone = share(master_process(deck), seconds / 2)
         with simulated(deck, port):
-            began = time.monotonic()
-            wait_until(lambda: taken(deck) >= WORKERS, "all to have sent", 120)
-            wait_until(lambda: time.monotonic() - began > 40, "a steady state", 60)
+            wait_until(lambda: taken(deck) >= 3 * WORKERS, "all to have sent three times", 120)
             before, began = taken(deck), time.monotonic()
             idle = share(master_process(deck), seconds)
             rate = (taken(deck) - before) / (time.monotonic() - began)
+            unwatched = taken(deck)
             look_at(deck, port, WATCHED)
-            time.sleep(3)
+            more = 3 * (WATCHED + WORKERS // 15)  # of three seconds
+            wait_until(lambda: taken(deck) >= unwatched + more, "those looked at to send each second", 30)
             before, began = taken(deck), time.monotonic()
             watched = share(master_process(deck), min(seconds, 100))
             watched_rate = (taken(deck) - before) / (time.monotonic() - began)
             deck.stop()
-            time.sleep(20)
+            time.sleep(DOWN_SECONDS)
             deck.start()
             began = time.monotonic()
             wait_until(lambda: taken(deck) >= WORKERS, "all to be back", 120)

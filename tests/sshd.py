@@ -67,7 +67,7 @@ def make_keys(folder: Path) -> SshKeys:
 
 def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> str:
     """Make a key pair with OpenSSH's own tool and return the private half."""
-    run("ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "", "-f", str(path))
+    run("ssh-keygen", "-q", "-a", "1", "-t", kind, "-N", passphrase, "-C", "", "-f", str(path))
     return path.read_text()
 
 

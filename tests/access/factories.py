@@ -1,8 +1,7 @@
 """A node's access with the cast in it: a real database, a real history, a clock that is set."""
 
 import json
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,27 +36,12 @@ from quarterdeck.history.service import History
 from quarterdeck.notify import api as notify_api
 from quarterdeck.notify import routes as notify_routes
 from quarterdeck.notify.service import Toasts
+from tests.clocks import SetClock
 from tests.schema import make_tables
 
 CAST = {"ada": Role.ADMINISTRATOR, "oskar": Role.OPERATOR, "vera": Role.VIEWER, "nils": None}
 PASSWORD = "correct horse battery"
 CHEAP = HashCost(rounds=1, memory_kib=8, lanes=1)
-
-
-@dataclass
-class SetClock:
-    """A clock that moves when it is told to."""
-
-    moment: datetime = field(default_factory=lambda: datetime(2026, 11, 22, 8, 0, tzinfo=UTC))
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def monotonic(self) -> float:
-        return self.moment.timestamp()
-
-    def forward(self, **by: float) -> None:
-        self.moment += timedelta(**by)
 
 
 @dataclass

@@ -1,8 +1,6 @@
 """A deck with identity providers whose loop runs, and a browser that goes through a sign-in."""
 
-import asyncio
 import contextlib
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,27 +9,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from quarterdeck.core.identity_settings import ProviderSettings
-from quarterdeck.core.loop import Loop
 from tests.access.factories import Deck, add_cast, make_deck
 from tests.access.hostile_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider
+from tests.loops import running_loop
 
 REFUSED = (400, 403)
-
-
-@contextlib.contextmanager
-def loop_running(loop: Loop) -> Iterator[None]:
-    """Run a node's loop in a thread, as its server does."""
-    real = asyncio.new_event_loop()
-    loop.bind(real)
-    thread = threading.Thread(target=real.run_forever)
-    thread.start()
-    try:
-        yield
-    finally:
-        real.call_soon_threadsafe(real.stop)
-        thread.join()
-        real.run_until_complete(real.shutdown_default_executor())
-        real.close()
 
 
 def company(provider: HostileProvider, name: str = "company", **more: Any) -> ProviderSettings:
@@ -50,7 +32,7 @@ def company(provider: HostileProvider, name: str = "company", **more: Any) -> Pr
 def deck_with(home: Path, *providers: ProviderSettings, **settings: Any) -> Iterator[Deck]:
     """Open a home with the cast in it and these providers in its settings."""
     deck = add_cast(make_deck(home, identity=providers, **settings))
-    with loop_running(deck.loop):
+    with running_loop(deck.loop):
         yield deck
     deck.close()
 

@@ -18,8 +18,9 @@ from flask.testing import FlaskClient
 
 from quarterdeck.core.actors import Role
 from quarterdeck.core.identity_settings import ProviderSettings
-from tests.access.factories import Deck, SetClock, make_app, post, whoami
+from tests.access.factories import Deck, make_app, post, whoami
 from tests.access.signing_in import begin, come_back, deck_with, is_signed_in
+from tests.clocks import SetClock
 from tests.deck import free_port
 from tests.needs import need
 

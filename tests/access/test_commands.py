@@ -12,7 +12,8 @@ import pytest
 from quarterdeck.core.actors import SYSTEM, Actor, Role
 from quarterdeck.core.config import Settings
 from quarterdeck.parts import Parts
-from tests.access.factories import PASSWORD, SetClock
+from tests.access.factories import PASSWORD
+from tests.clocks import SetClock
 
 QUARTERDECK = Path(sys.executable).with_name("quarterdeck")
 

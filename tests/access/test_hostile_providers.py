@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from quarterdeck.access.providers.flow import LIFETIME, MOST_USED
 from quarterdeck.access.providers.routes import FLOW_COOKIE
-from tests.access.factories import Deck, SetClock, make_app, whoami
+from tests.access.factories import Deck, make_app, whoami
 from tests.access.hostile_provider import (
     HostileProvider,
     Sign,
@@ -35,6 +35,7 @@ from tests.access.signing_in import (
     is_signed_in,
     sign_in_at,
 )
+from tests.clocks import SetClock
 
 NOW = int(SetClock().now().timestamp())
 NESTED: Any = []

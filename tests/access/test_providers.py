@@ -17,7 +17,7 @@ from quarterdeck.access.providers.service import STARTS_IN_ALL
 from quarterdeck.core.actors import SYSTEM, Level, Role
 from quarterdeck.core.errors import Forbidden, Limited
 from quarterdeck.core.limits import KNOWN_ADDRESSES
-from tests.access.factories import PASSWORD, Deck, SetClock, make_app, make_deck, post, sign_in, whoami
+from tests.access.factories import PASSWORD, Deck, make_app, make_deck, post, sign_in, whoami
 from tests.access.hostile_provider import CLIENT_SECRET, HostileProvider, running
 from tests.access.signing_in import (
     assert_refused,
@@ -28,6 +28,7 @@ from tests.access.signing_in import (
     is_signed_in,
     sign_in_at,
 )
+from tests.clocks import SetClock
 
 RULES: Final[dict[str, Any]] = {
     "role_rules": (("administrator", ("admins",)), ("operator", ("ops", "sre"))),

@@ -10,12 +10,13 @@ from apiflask import APIFlask
 from quarterdeck.core.config import load_settings
 from quarterdeck.master import create_app
 from quarterdeck.master_parts import MasterParts
+from tests.cheap_parts import CheapParts
 from tests.contracts.matrix_world import World, make_world
 
 
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MasterParts]:
-    parts = MasterParts(load_settings({"QUARTERDECK_HOME": str(tmp_path_factory.mktemp("home"))}))
+    parts = CheapParts(load_settings({"QUARTERDECK_HOME": str(tmp_path_factory.mktemp("home"))}))
     yield parts
     parts.history.close()
     parts.db.close()

@@ -5,7 +5,6 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +19,6 @@ from quarterdeck.access.agents import Client
 from quarterdeck.access.cli_token import read_cli_token
 from quarterdeck.access.identify import SESSION_COOKIE
 from quarterdeck.access.models import Token
-from quarterdeck.access.service import Access
 from quarterdeck.core import web
 from quarterdeck.core.actors import SYSTEM, Level, Role
 from quarterdeck.core.config import load_settings
@@ -38,7 +36,9 @@ from quarterdeck.master_parts import MasterParts
 from quarterdeck.metrics.alerts.drafts import DEFAULTS
 from quarterdeck.protocol.line import CodeJoin
 from quarterdeck.tasks.records import RunQuery
-from tests.access.factories import CHEAP, PASSWORD, SetClock, csrf_of
+from tests.access.factories import PASSWORD, csrf_of
+from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.contracts.access_matrix import Caller
 from tests.files.repositories import make_repository
 from tests.tasks.ended_runs import Part, insert_run
@@ -67,14 +67,6 @@ QUERIES: Final = {
 }
 HIDDEN: Final = ("hidden9", "192.0.2.77", "secret-of-hidden9")
 """Words that stand in what belongs to the foreign host, and nowhere else."""
-
-
-class _Parts(MasterParts):
-    """A master whose passwords cost little."""
-
-    @cached_property
-    def access(self) -> Access:
-        return Access(self.db, self.history, self.clock, self.settings, self.end_sockets, hash_cost=CHEAP)
 
 
 @dataclass
@@ -142,7 +134,7 @@ def make_world(home: Path) -> Iterator[World]:
         }
     )
     clock = SetClock()
-    parts = _Parts(settings, clock)
+    parts = CheapParts(settings, clock)
     _add_things(parts)
     late = list(_expired(parts))
     clock.forward(days=31)

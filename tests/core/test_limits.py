@@ -17,7 +17,7 @@ from quarterdeck.core.limits import (
     WorkLimit,
     network_of,
 )
-from tests.access.factories import SetClock
+from tests.clocks import SetClock
 
 PROOFS = Cost("proofs", a_minute=6, at_once=2, at_once_in_all=3)
 VERA = Actor(ActorKind.PERSON, "vera", role=Role.VIEWER, person_id="1", credential_id="a")

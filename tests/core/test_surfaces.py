@@ -19,6 +19,7 @@ from quarterdeck.master import create_app
 from quarterdeck.master_parts import MasterParts
 from quarterdeck.metrics.dashboard.board import NAMESPACE
 from tests.access.factories import PASSWORD, csrf_of
+from tests.cheap_parts import CheapParts
 from tests.core.live_server import raw_socket
 from tests.core.server import serving
 
@@ -31,7 +32,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     def start(surfaces: str, **more: str) -> tuple[MasterParts, FlaskClient]:
         environment = {"QUARTERDECK_HOME": str(tmp_path), "QUARTERDECK_SURFACES": surfaces, **more}
-        parts = MasterParts(load_settings(environment))
+        parts = CheapParts(load_settings(environment))
         made.append(parts)
         ensure_own_hosts(parts.hosts, parts.settings)
         parts.access.add_person(SYSTEM, "vera", role=Role.VIEWER, password=PASSWORD)

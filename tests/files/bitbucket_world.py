@@ -24,12 +24,14 @@ from quarterdeck.files.places.opening import Opener
 from quarterdeck.files.places.place import Place, Unanswered
 from quarterdeck.files.register import Places
 from quarterdeck.files.service import Files
-from tests.access.factories import SetClock
-from tests.files.change_world import FILES, Parts, World, add_cast
-from tests.files.cloud_factories import PERSONS_TOKEN, QUICK, running_loop
+from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
+from tests.files.change_world import FILES, World, add_cast
+from tests.files.cloud_factories import PERSONS_TOKEN, QUICK
 from tests.files.cloud_server import CloudServer
 from tests.files.datacenter_server import DataCenter, data_center
 from tests.files.repositories import Repository
+from tests.loops import running_loop
 
 
 @dataclass
@@ -97,7 +99,7 @@ class QuickOpener(Opener):
         )
 
 
-class QuickParts(Parts):
+class QuickParts(CheapParts):
     """A master with such places."""
 
     @cached_property
@@ -113,7 +115,7 @@ class QuickParts(Parts):
 
 
 @pytest.fixture(scope="module")
-def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Parts, SetClock]]:
+def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CheapParts, SetClock]]:
     clock = SetClock()
     with running_loop() as loop:
         parts = QuickParts(Settings(home=tmp_path_factory.mktemp("master") / "home"), clock)
@@ -124,7 +126,7 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Parts, Se
 
 
 @pytest.fixture
-def cloud(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
+def cloud(master: tuple[CheapParts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
     with contextlib.closing(CloudServer(tmp_path / "acme.git")) as server:
         server.git.commit("main", _files(), "Begin")
         yield _world(master, server)
@@ -132,7 +134,7 @@ def cloud(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[BitbucketW
 
 
 @pytest.fixture
-def data_center_world(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
+def data_center_world(master: tuple[CheapParts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
     with data_center(tmp_path / "ops.git") as server:
         server.git.commit("main", _files(), "Begin")
         yield _world(master, server)
@@ -142,7 +144,7 @@ def _files() -> dict[str, bytes | None]:
     return {str(path).rpartition(":")[2]: content for path, content in FILES.items()}
 
 
-def _world(master: tuple[Parts, SetClock], server: CloudServer | DataCenter) -> BitbucketWorld:
+def _world(master: tuple[CheapParts, SetClock], server: CloudServer | DataCenter) -> BitbucketWorld:
     parts, clock = master
     name = f"place-{server.root.rpartition(':')[2]}"
     is_cloud = isinstance(server, CloudServer)

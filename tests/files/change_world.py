@@ -14,7 +14,6 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from quarterdeck.access.identify import SESSION_COOKIE
-from quarterdeck.access.service import Access
 from quarterdeck.core import web
 from quarterdeck.core.actors import SYSTEM, Actor
 from quarterdeck.core.config import Settings
@@ -27,8 +26,9 @@ from quarterdeck.files.changes.service import Changes
 from quarterdeck.files.models import PlaceKind
 from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.master import create_app
-from quarterdeck.master_parts import MasterParts
-from tests.access.factories import CAST, CHEAP, PASSWORD, SetClock, csrf_of
+from tests.access.factories import CAST, PASSWORD, csrf_of
+from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.files.repositories import Repository, make_repository
 
 FILES: dict[str | bytes, bytes | None] = {
@@ -39,14 +39,6 @@ FILES: dict[str | bytes, bytes | None] = {
 }
 
 
-class Parts(MasterParts):
-    """A master whose passwords cost little."""
-
-    @cached_property
-    def access(self) -> Access:
-        return Access(self.db, self.history, self.clock, self.settings, self.end_sockets, hash_cost=CHEAP)
-
-
 @dataclass
 class World:
     """The master, its repository, and shortcuts to what the cast does."""
@@ -54,7 +46,7 @@ class World:
     home: Path
     repository: Repository
     clock: SetClock
-    parts: Parts
+    parts: CheapParts
     place: str = "conf"
     cookies: dict[str, str] = field(default_factory=dict)
 
@@ -156,7 +148,7 @@ def draft_of_place(repository: Repository, name: str, **more: Any) -> PlaceDraft
     )
 
 
-def add_cast(parts: Parts) -> None:
+def add_cast(parts: CheapParts) -> None:
     for name, role in CAST.items():
         parts.access.add_person(SYSTEM, name, role=role, password=PASSWORD)
 
@@ -164,7 +156,7 @@ def add_cast(parts: Parts) -> None:
 @contextlib.contextmanager
 def second_process(world: World) -> Iterator[World]:
     """Yield the same home and repository as another process has them, or the same one after a restart."""
-    parts = Parts(world.parts.settings, world.clock)
+    parts = CheapParts(world.parts.settings, world.clock)
     yield World(world.home, world.repository, world.clock, parts, world.place, world.cookies)
     parts.close()
 
@@ -174,7 +166,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One master for a file of tests: to make one takes longer than they do."""
     home = tmp_path_factory.mktemp("master") / "home"
     clock = SetClock()
-    parts = Parts(Settings(home=home), clock)
+    parts = CheapParts(Settings(home=home), clock)
     add_cast(parts)
     yield World(home, Repository(home), clock, parts)
     parts.close()

@@ -4,7 +4,6 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from werkzeug.test import TestResponse
 
 from quarterdeck.access.identify import SESSION_COOKIE
 from quarterdeck.access.models import Person
-from quarterdeck.access.service import Access
 from quarterdeck.core import web
 from quarterdeck.core.actors import SYSTEM, Actor
 from quarterdeck.core.config import load_settings
@@ -24,17 +22,10 @@ from quarterdeck.files.models import PlaceKind, PlaceRecord
 from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.files.register import Places
 from quarterdeck.master import create_app
-from quarterdeck.master_parts import MasterParts
-from tests.access.factories import CAST, CHEAP, PASSWORD, SetClock, csrf_of
+from tests.access.factories import CAST, PASSWORD, csrf_of
+from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.files.repositories import Files, Repository, make_repository
-
-
-class CheapParts(MasterParts):
-    """A master whose passwords cost little."""
-
-    @cached_property
-    def access(self) -> Access:
-        return Access(self.db, self.history, self.clock, self.settings, self.end_sockets, hash_cost=CHEAP)
 
 
 @dataclass

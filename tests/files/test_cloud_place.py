@@ -40,18 +40,18 @@ from quarterdeck.files.places.place import (
     Unchanged,
     Unsupported,
 )
+from tests.clocks import SetClock
 from tests.files.cloud_factories import (
     ACCESS_TOKEN,
     OSKAR,
     QUICK,
-    SetClock,
     place_at,
-    running_loop,
     written,
 )
 from tests.files.cloud_requests import CLASSIC, OPERATIONS, READ, SEE_PULLS, WRITE, Operation
 from tests.files.cloud_server import CloudServer, Token
 from tests.files.git_repository import EXECUTABLE, LINK, SUBMODULE
+from tests.loops import running_loop
 
 BRANCH = "quarterdeck/oskar/app.yml-1a2b"
 REVIEWER = "{504c3b62-8120-4f0c-a7bc-87800b9d6f70}"
@@ -178,7 +178,7 @@ def test_the_default_branch_is_the_repositorys_own_or_the_one_set(
     place = open_place(clock=clock)
     assert place.default_branch() == place.default_branch() == "main"
     assert len(server.asked) == 1
-    clock.seconds += 301
+    clock.forward(301)
     place.default_branch()
     assert len(server.asked) == 2
 
@@ -283,7 +283,7 @@ def test_a_listing_that_broke_off_goes_on_where_it_was(server: CloudServer, open
     with pytest.raises(Throttled):
         place.list_files(tip)
     assert len(server.asked) == 8
-    clock.seconds += 3600
+    clock.forward(3600)
     assert len(place.list_files(tip)) == 1004
     assert len(server.asked) == 11, "no page is asked for twice"
 

@@ -38,9 +38,10 @@ from quarterdeck.files.places.place import (
     Unsupported,
 )
 from tests.certificates import make_certificate, tls_proxy
-from tests.files.cloud_factories import QUICK, running_loop
+from tests.files.cloud_factories import QUICK
 from tests.files.datacenter_server import DataCenter, data_center
 from tests.files.git_repository import EXECUTABLE, LINK, SUBMODULE
+from tests.loops import running_loop
 
 ADA = Author("Ada Lovelace", "ada@example.org")
 ODD = "conf/mit leer/100% #1?+&=ä€/ünï[*]~.yml"

@@ -30,8 +30,10 @@ from quarterdeck.files.places.place import (
     Unsupported,
 )
 from tests.certificates import make_certificate, tls_proxy
-from tests.files.cloud_factories import QUICK, SetClock, running_loop
+from tests.clocks import SetClock
+from tests.files.cloud_factories import QUICK
 from tests.files.loopback import Scripted, scripted
+from tests.loops import running_loop
 
 TOKEN = "ATATT3x-secret-token-9f2c"
 MAIL = "oskar@example.org"
@@ -306,7 +308,7 @@ def test_a_get_is_not_tried_for_ever(server: Scripted, loop: Loop) -> None:
 def test_a_get_is_not_tried_again_after_the_time_for_that(server: Scripted, loop: Loop) -> None:
     clock = SetClock()
     server.plan("/2.0/a", 502, times=99)
-    server.before.append(("/2.0/a", lambda: setattr(clock, "seconds", clock.seconds + 15)))
+    server.before.append(("/2.0/a", lambda: clock.forward(15)))
     with pytest.raises(Unanswered):
         get(client_of(server, loop, clock=clock), "a")
     assert len(server.asked) == 1
@@ -367,7 +369,7 @@ def test_a_used_up_hour_tells_when_its_oldest_call_falls_out(server: Scripted, l
     server.plan("/2.0/a", 429, after=3)
     for _ in range(3):
         get(client, "a")
-        clock.seconds += 600
+        clock.forward(600)
     with pytest.raises(Throttled) as caught:
         get(client, "a")
     assert caught.value.retry_after == 2400, "two of four must be gone"
@@ -386,7 +388,7 @@ def test_listings_are_refused_before_they_are_sent_when_the_hour_is_used_up(
     assert get(client, "tip").status == 200, "what is cheap goes on"
     assert client.budget().used == 39
     assert client.budget().is_near_limit
-    clock.seconds += 3600
+    clock.forward(3600)
     assert get(client, "list", is_listing=True).status == 200
     assert client.budget().used == 1
 

@@ -24,11 +24,12 @@ from quarterdeck.files.places.place import (
     Stale,
     Unchanged,
 )
-from tests.files.cloud_factories import QUICK, place_at, running_loop
+from tests.files.cloud_factories import QUICK, place_at
 from tests.files.cloud_server import CloudServer
 from tests.files.datacenter_server import data_center
 from tests.files.git_repository import LINK
 from tests.files.repositories import make_repository
+from tests.loops import running_loop
 
 ADA = Author("Ada Lovelace", "ada@example.org")
 BRANCH = "quarterdeck/ada/app.yml-01"

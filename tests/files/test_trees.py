@@ -13,7 +13,7 @@ from quarterdeck.files.places.place import Entry, Missing, PlaceError, Ref, Thro
 from quarterdeck.files.tree.flights import Flights
 from quarterdeck.files.tree.kept import Kept
 from quarterdeck.files.tree.trees import Trees
-from tests.access.factories import SetClock
+from tests.clocks import SetClock
 from tests.files.place_world import World
 
 

@@ -1,13 +1,10 @@
 """A master's parts in one home, with the loop that they need; drafts of hosts; the app around them."""
 
-import asyncio
 import contextlib
 import json
 import re
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +27,12 @@ from quarterdeck.history.service import History
 from quarterdeck.hosts import api as hosts_api
 from quarterdeck.hosts import line_api, silence_api, silence_routes
 from quarterdeck.hosts import routes as hosts_routes
+from quarterdeck.hosts.commands import running
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
 from quarterdeck.hosts.service import Hosts
 from quarterdeck.hosts.ssh import SshPool
+from tests.clocks import SetClock
 from tests.schema import make_tables
 from tests.sshd import SshServer
 
@@ -47,22 +46,6 @@ def person(name: str) -> Actor:
 
 
 ADA = person("ada")
-
-
-@dataclass
-class SetClock:
-    """A clock that moves when it is told to."""
-
-    moment: datetime = field(default_factory=lambda: datetime(2026, 11, 22, 8, 0, tzinfo=UTC))
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def monotonic(self) -> float:
-        return self.moment.timestamp()
-
-    def forward(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
 
 
 @dataclass
@@ -118,35 +101,12 @@ def open_node(home: Path, **settings: Any) -> Iterator[Node]:  # Any: fields of 
 
     pool = SshPool(on_key_changed=lambda target, shown: hosts.key_changed(target, shown))
     hosts = Hosts(db, history, Vault(b"v" * 32), clock, publish, pool, loop, chosen)
-    with _loop_thread(loop):
-        try:
-            yield Node(home, clock, chosen, db, history, hosts, pool, loop, news)
-        finally:
-            loop.run(_end(hosts))
-            history.close()
-            db.close()
-
-
-async def _end(hosts: Hosts) -> None:
-    await hosts.close()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-
-
-@contextlib.contextmanager
-def _loop_thread(loop: Loop) -> Iterator[None]:
-    running = asyncio.new_event_loop()
-    thread = threading.Thread(target=running.run_forever)
-    thread.start()
-    loop.bind(running)
     try:
-        yield
+        with running(hosts):
+            yield Node(home, clock, chosen, db, history, hosts, pool, loop, news)
     finally:
-        running.call_soon_threadsafe(running.stop)
-        thread.join()
-        running.close()
+        history.close()
+        db.close()
 
 
 def ssh_draft(server: SshServer, name: str = "web1", **changes: Any) -> HostDraft:  # Any: fields of the draft

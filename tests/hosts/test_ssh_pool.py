@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from quarterdeck.core.config import KeyExchange
 from quarterdeck.hosts.ssh import HostKey, Reason, SshError, SshPool, SshTarget, read_host_key
 from quarterdeck.hosts.ssh_options import key_exchanges
+from tests.clocks import SetClock
 from tests.sshd import StartSshd, login, make_key, ssh_agent
 
 
@@ -191,29 +191,18 @@ async def test_other_credentials_get_a_connection_of_their_own(pool: SshPool, ss
     assert pool.connections() == 1
 
 
-class SetClock:
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
 async def test_idle_connection_ends_and_a_used_one_stays(sshd: StartSshd) -> None:
     clock = SetClock()
     pool = SshPool(clock=clock, idle_seconds=300)
     target = sshd().target()
     async with pool.session(target):
-        clock.seconds = 1000
+        clock.forward(1000)
         pool.sweep()
         assert pool.connections() == 1
-    clock.seconds += 299
+    clock.forward(299)
     pool.sweep()
     assert pool.connections() == 1
-    clock.seconds += 1
+    clock.forward(1)
     pool.sweep()
     assert pool.connections() == 0
     assert await echo(pool, target) == "hello"

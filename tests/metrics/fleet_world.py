@@ -19,6 +19,7 @@ from quarterdeck.hosts.models import Host, HostTag
 from quarterdeck.master import create_app
 from quarterdeck.master_parts import MasterParts
 from quarterdeck.protocol.samples import Frame
+from tests.cheap_parts import CheapParts
 from tests.deck import PASSWORD
 
 CAST = {
@@ -82,7 +83,7 @@ def fleet_world(home: Path) -> Iterator[FleetWorld]:
 
 @contextmanager
 def _opened(home: Path) -> Iterator[MasterParts]:
-    parts = MasterParts(Settings(home=home))
+    parts = CheapParts(Settings(home=home))
     try:
         yield parts
     finally:

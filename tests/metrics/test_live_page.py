@@ -15,11 +15,12 @@ from quarterdeck.hosts.bootstrap import ensure_own_hosts
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
 from quarterdeck.master import create_app
-from quarterdeck.master_parts import MasterParts
 from quarterdeck.metrics.dashboard.view import LINE_VALUES, view_of, word_of
 from quarterdeck.metrics.fleet import Fleet, HostNow
 from quarterdeck.protocol.samples import Facts, Frame, Mount
-from tests.access.factories import PASSWORD, SetClock
+from tests.access.factories import PASSWORD
+from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.metrics.machines import FACTS, GB, OWN, full_frame, take
 
 
@@ -28,7 +29,7 @@ class Site:
 
     def __init__(self, home: Path) -> None:
         self.clock = SetClock()
-        self.parts = MasterParts(load_settings({"QUARTERDECK_HOME": str(home)}), self.clock)
+        self.parts = CheapParts(load_settings({"QUARTERDECK_HOME": str(home)}), self.clock)
         ensure_own_hosts(self.parts.hosts, self.parts.settings)
         drafts = [HostDraft("web1", HostKind.SSH, "192.0.2.7", username="root", port=9)]
         self.parts.hosts.import_hosts(SYSTEM, drafts)

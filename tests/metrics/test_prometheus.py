@@ -20,11 +20,13 @@ from quarterdeck.core.web import provide
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind, HostState
 from quarterdeck.master import create_app
-from quarterdeck.master_parts import MasterParts, make_metrics
+from quarterdeck.master_parts import make_metrics
 from quarterdeck.metrics.fleet import Fleet
 from quarterdeck.metrics.prometheus.hosts import render_hosts
 from quarterdeck.protocol.samples import Facts, Frame, Interface, Mount, Temperature
-from tests.access.factories import PASSWORD, SetClock
+from tests.access.factories import PASSWORD
+from tests.cheap_parts import CheapParts
+from tests.clocks import SetClock
 from tests.metrics.machines import FACTS, GB, take
 
 DOCS = Path(__file__).parents[2] / "docs/prometheus"
@@ -38,7 +40,7 @@ class Master:
     def __init__(self, home: Path) -> None:
         environment = {"QUARTERDECK_HOME": str(home), "QUARTERDECK_METRICS_TOKEN": TOKEN}
         self.clock = SetClock()
-        self.parts = MasterParts(load_settings(environment), self.clock)
+        self.parts = CheapParts(load_settings(environment), self.clock)
         self.app = create_app(self.parts)
         bridge = Bridge(lambda _environ, _start: [], threads=2, body_bytes=1000)
         provide(self.app, make_metrics(self.parts, bridge))

@@ -10,8 +10,8 @@ from quarterdeck.core.config import load_settings
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
 from quarterdeck.master import create_app
-from quarterdeck.master_parts import MasterParts
 from quarterdeck.protocol.samples import Facts, Frame, Interface, Mount, Temperature
+from tests.cheap_parts import CheapParts
 from tests.metrics.factories import SetClock
 
 
@@ -20,7 +20,7 @@ class Master:
 
     def __init__(self, home: Path) -> None:
         self.clock = SetClock()
-        self.parts = MasterParts(load_settings({"QUARTERDECK_HOME": str(home)}), self.clock)
+        self.parts = CheapParts(load_settings({"QUARTERDECK_HOME": str(home)}), self.clock)
         self.app: APIFlask = create_app(self.parts)
         for name, tags in (("h1", ()), ("h2", ("web",))):
             draft = HostDraft(name, HostKind.SSH, address="10.0.0.1", username="root", tags=tags)

@@ -20,10 +20,10 @@ from quarterdeck.core.config import Settings
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
 from quarterdeck.master import create_app
-from quarterdeck.master_parts import MasterParts
 from quarterdeck.protocol.tasks import CommandTask
 from quarterdeck.tasks.records import RunRecord
 from quarterdeck.tasks.service import StartRun
+from tests.cheap_parts import CheapParts
 
 Part = TypeVar("Part")
 Answer = Any
@@ -48,7 +48,7 @@ class News:
         return [data for name, data, _ in self.events if name == event]
 
 
-class _NodeParts(MasterParts):
+class _NodeParts(CheapParts):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.news = News()
@@ -127,7 +127,7 @@ def start_node(home: Path, *, is_recovering: bool = True, **settings: Any) -> No
     return Node(parts, loop, thread)
 
 
-def _add_starters(parts: MasterParts) -> None:
+def _add_starters(parts: CheapParts) -> None:
     """Give ADA and OSKAR accounts: who has none may not go on with what she started."""
     with parts.db.write() as session:
         for actor in (ADA, OSKAR):

@@ -20,7 +20,7 @@ COMMAND = {"kind": "command", "command": "echo hello"}
 @pytest.fixture
 def wanda(node: Node, app: Flask) -> Browser:
     """Somebody without a role, who may run on what is tagged ``own``: the master itself."""
-    node.parts.hosts.add_host(ADA, HostDraft("away", HostKind.SSH, "192.0.2.1", username="root", port=9))
+    node.parts.hosts.register(ADA, HostDraft("away", HostKind.SSH, "192.0.2.1", username="root", port=9))
     node.parts.access.add_person(SYSTEM, "wanda", password=PASSWORD)
     node.parts.grants.give(SYSTEM, "tag:own", "run", person="wanda")
     return Browser(app, "wanda")
@@ -158,8 +158,8 @@ def test_bases_are_no_choice_of_whom_may_not_read_them(
 
 def test_a_jump_host_that_is_not_open_is_not_named(node: Node, app: Flask) -> None:
     hosts: Hosts = node.parts.hosts
-    hosts.add_host(ADA, HostDraft("gate", HostKind.SSH, "127.0.0.1", username="root", port=9))
-    hosts.add_host(
+    hosts.register(ADA, HostDraft("gate", HostKind.SSH, "127.0.0.1", username="root", port=9))
+    hosts.register(
         ADA, HostDraft("web1", HostKind.SSH, "127.0.0.1", username="root", port=9, jump="gate", tags=("web",))
     )
     node.parts.access.add_person(SYSTEM, "wanda", password=PASSWORD)
@@ -175,7 +175,7 @@ def test_a_jump_host_that_is_not_open_is_not_named(node: Node, app: Flask) -> No
 
 def test_only_buttons_that_work_are_shown(node: Node, app: Flask) -> None:
     node.parts.access.add_person(SYSTEM, "wanda", password=PASSWORD)
-    node.parts.hosts.add_host(ADA, HostDraft("gate", HostKind.SSH, "127.0.0.1", username="root", port=9))
+    node.parts.hosts.register(ADA, HostDraft("gate", HostKind.SSH, "127.0.0.1", username="root", port=9))
     node.parts.grants.give(SYSTEM, "host:gate", "run", person="wanda")
     node.parts.grants.give(SYSTEM, "host:master", "read", person="wanda")
     wanda = Browser(app, "wanda")

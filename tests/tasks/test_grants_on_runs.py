@@ -22,7 +22,7 @@ COMMAND = {"kind": "command", "command": "echo hello"}
 @pytest.fixture
 def wanda(node: Node, app: Flask) -> Browser:
     """Somebody without a role, who may run on what is tagged ``own``: the master itself."""
-    node.parts.hosts.add_host(
+    node.parts.hosts.register(
         ADA, HostDraft("away", HostKind.SSH, "192.0.2.1", username="root", tags=("far",))
     )
     node.parts.access.add_person(SYSTEM, "wanda", password=PASSWORD)
@@ -134,7 +134,7 @@ def test_the_rooms_of_foreign_runs_stay_shut(node: Node, foreign: str) -> None:
 
 
 def test_a_token_limited_to_tags_reaches_no_further_whatever_its_person_may(app: Flask, node: Node) -> None:
-    node.parts.hosts.add_host(
+    node.parts.hosts.register(
         ADA, HostDraft("away", HostKind.SSH, "192.0.2.1", username="root", tags=("far",))
     )
     node.parts.access.add_person(SYSTEM, "ada", role=Role.ADMINISTRATOR)
@@ -176,18 +176,18 @@ def test_a_group_gives_its_grants_to_those_in_it(app: Flask, node: Node) -> None
 def test_a_new_host_does_not_inherit_the_grants_of_one_that_was_removed(node: Node) -> None:
     draft = HostDraft("web1", HostKind.SSH, "192.0.2.7", username="root")
     node.parts.access.add_person(SYSTEM, "wanda")
-    node.parts.hosts.add_host(ADA, draft)
+    node.parts.hosts.register(ADA, draft)
     node.parts.grants.give(SYSTEM, "host:web1", "run", person="wanda")
     node.parts.hosts.remove_host(ADA, "web1")
-    node.parts.hosts.add_host(ADA, draft)
+    node.parts.hosts.register(ADA, draft)
     assert node.parts.grants.list_grants(person="wanda") == []
 
 
 def test_a_renamed_host_keeps_its_grants(node: Node) -> None:
     node.parts.access.add_person(SYSTEM, "wanda")
-    node.parts.hosts.add_host(ADA, HostDraft("web1", HostKind.SSH, "192.0.2.7", username="root"))
+    node.parts.hosts.register(ADA, HostDraft("web1", HostKind.SSH, "192.0.2.7", username="root"))
     node.parts.grants.give(SYSTEM, "host:web1", "run", person="wanda")
-    node.parts.hosts.edit_host(ADA, "web1", HostDraft("web2", HostKind.SSH, "192.0.2.7", username="root"))
+    node.parts.hosts.change(ADA, "web1", HostDraft("web2", HostKind.SSH, "192.0.2.7", username="root"))
     assert [grant.object for grant in node.parts.grants.list_grants()] == ["host:web2"]
 
 
@@ -203,7 +203,7 @@ def waiting_run(api: Api) -> str:
 def test_what_waits_does_not_begin_once_its_starter_may_no_more(
     node: Node, api_as: Callable[[str], Api], lose: str
 ) -> None:
-    node.parts.hosts.add_host(
+    node.parts.hosts.register(
         ADA, HostDraft("zed", HostKind.SSH, "192.0.2.1", username="root", tags=("far",))
     )
     run_id = waiting_run(api_as("oskar"))

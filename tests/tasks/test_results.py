@@ -151,7 +151,7 @@ def test_the_address_of_a_host_counts_as_its_name(node: Node) -> None:
     for number in (1, 2):
         name, address = f"db-{number}", f"10.0.0.{number}"
         draft = HostDraft(name, HostKind.SSH, address, username="root", secrets={"password": "secret"})
-        host = node.parts.hosts.add_host(ADA, draft)
+        host = node.parts.hosts.register(ADA, draft)
         parts.append(Part(name, f"bound to {address}:22\n".encode(), host_id=host.id))
     run_id = stored(node, parts)
     assert select(node, run_id).folding.usual is None

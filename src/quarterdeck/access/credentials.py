@@ -5,10 +5,11 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
-from sqlalchemy import Update, select, update
+from sqlalchemy import ColumnElement, Update, select, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from quarterdeck.access import store
 from quarterdeck.access.lifetimes import Lifetimes
@@ -25,6 +26,7 @@ REMEMBERED_SECONDS: Final = 1.0
 """How late a change by another process, such as the command line, is noticed at most."""
 REMEMBERED: Final = 1024
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
+_Credential = TypeVar("_Credential", SignInSession, Token, RefreshFamily)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,81 +104,43 @@ class Credentials:
             person = session.get(Person, person_id)
             if person is None or person.disabled_at is not None:
                 return None
-            grants = store.grants_of(session, person)
-        actor = Actor(
-            ActorKind.PERSON, person.name, role=person.role_or_none, grants=grants, person_id=person.id
-        )
-        return _Known(actor, None, self._clock.monotonic() + REMEMBERED_SECONDS)
+            actor = _acting(session, person)
+        return self._known_now(actor, None)
 
     def _family(self, family_id: str, address: str) -> _Known | None:
+        alive = (RefreshFamily.id == family_id, RefreshFamily.ended_at.is_(None))
         with self._db.read() as session:
-            row = session.get(RefreshFamily, family_id)
-            person = session.get(Person, row.person_id) if row and row.ended_at is None else None
-            if row is None or person is None or person.disabled_at is not None:
+            found = _with_owner(session, RefreshFamily, *alive)
+            if found is None:
                 return None
-            grants = store.grants_of(session, person)
+            row, person = found
+            actor = _acting_by(session, person, row, "api")
         self._note_family_use(row, address)
-        actor = Actor(
-            ActorKind.TOKEN,
-            f"{person.name}/api",
-            role=person.role_or_none,
-            scopes=stored_scopes(row.scope),
-            host_tags=None if row.host_tags is None else frozenset(row.host_tags),
-            grants=grants,
-            person_id=person.id,
-            credential_id=row.id,
-        )
-        return _Known(actor, row.expires_at, self._clock.monotonic() + REMEMBERED_SECONDS)
+        return self._known_now(actor, row.expires_at)
 
     def _session(self, digest: str, address: str) -> _Known | None:
-        query = (
-            select(SignInSession, Person)
-            .join(Person, Person.id == SignInSession.person_id)
-            .where(
-                SignInSession.digest == digest, SignInSession.ended_at.is_(None), Person.disabled_at.is_(None)
-            )
-        )
+        alive = (SignInSession.digest == digest, SignInSession.ended_at.is_(None))
         with self._db.read() as session:
-            found = session.execute(query).one_or_none()
+            found = _with_owner(session, SignInSession, *alive)
             if found is None:
                 return None
             row, person = found
-            grants = store.grants_of(session, person)
-        expires_at = self._note_session_use(row, address)
-        actor = Actor(
-            ActorKind.PERSON,
-            person.name,
-            role=person.role_or_none,
-            grants=grants,
-            person_id=row.person_id,
-            credential_id=row.id,
-        )
-        return _Known(actor, expires_at, self._clock.monotonic() + REMEMBERED_SECONDS)
+            actor = replace(_acting(session, person), credential_id=row.id)
+        return self._known_now(actor, self._note_session_use(row, address))
 
     def _token(self, digest: str, address: str) -> _Known | None:
-        query = (
-            select(Token, Person)
-            .join(Person, Person.id == Token.person_id)
-            .where(Token.digest == digest, Token.revoked_at.is_(None), Person.disabled_at.is_(None))
-        )
+        alive = (Token.digest == digest, Token.revoked_at.is_(None))
         with self._db.read() as session:
-            found = session.execute(query).one_or_none()
+            found = _with_owner(session, Token, *alive)
             if found is None:
                 return None
             row, person = found
-            grants = store.grants_of(session, person)
+            actor = _acting_by(session, person, row, row.label)
         self._note_token_use(row, address)
-        actor = Actor(
-            ActorKind.TOKEN,
-            f"{person.name}/{row.label}",
-            role=person.role_or_none,
-            scopes=stored_scopes(row.scope),
-            host_tags=None if row.host_tags is None else frozenset(row.host_tags),
-            grants=grants,
-            person_id=row.person_id,
-            credential_id=row.id,
-        )
-        return _Known(actor, row.expires_at, self._clock.monotonic() + REMEMBERED_SECONDS)
+        return self._known_now(actor, row.expires_at)
+
+    def _known_now(self, actor: Actor, expires_at: datetime | None) -> _Known:
+        return _Known(actor, expires_at, self._clock.monotonic() + REMEMBERED_SECONDS)
 
     def _note_session_use(self, row: SignInSession, address: str) -> datetime:
         """Push the end of a session in use back, once a minute at most; returns the end that counts."""
@@ -221,3 +185,29 @@ class Credentials:
             logger.warning("The last use of a session or token can't be written.", exc_info=True)
             return False
         return True
+
+
+def _with_owner(
+    session: Session, kind: type[_Credential], *alive: ColumnElement[bool]
+) -> tuple[_Credential, Person] | None:
+    """Return the credential that is meant, with its owner; None unless it is alive and they are let in."""
+    query = select(kind, Person).join(Person, Person.id == kind.person_id)
+    found = session.execute(query.where(*alive, Person.disabled_at.is_(None))).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
+def _acting(session: Session, person: Person) -> Actor:
+    grants = store.grants_of(session, person)
+    return Actor(ActorKind.PERSON, person.name, role=person.role_or_none, grants=grants, person_id=person.id)
+
+
+def _acting_by(session: Session, person: Person, row: Token | RefreshFamily, label: str) -> Actor:
+    """Return the actor that a program is with a token of somebody."""
+    return replace(
+        _acting(session, person),
+        kind=ActorKind.TOKEN,
+        name=f"{person.name}/{label}",
+        scopes=stored_scopes(row.scope),
+        host_tags=None if row.host_tags is None else frozenset(row.host_tags),
+        credential_id=row.id,
+    )
