@@ -120,7 +120,7 @@ class Choosing:
         )
 
     def _drafts(self, actor: Actor, record: PlaceRecord) -> tuple[OwnDraft, ...]:
-        """Return the files that the actor is changing here and has not committed as they are, newest first."""
+        """Return what the actor is changing here and has not committed as it is, the latest first."""
         if actor.person_id is None:
             return ()
         query = (
