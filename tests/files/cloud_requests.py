@@ -33,6 +33,7 @@ _PARTS: Final = {
     "pull_request_id": "[0-9]+",
     "spec": r"[0-9a-f]+\.\.[0-9a-f]+",
 }
+_HASH: Final = "[0-9a-f]{40}"
 _NUMBER: Final = "[1-9][0-9]?|100"
 _PAGED: Final = {"pagelen": _NUMBER, "page": "[0-9a-z]+", "fields": r"[a-z_.,]+"}
 _REFS: Final = {**_PAGED, "q": r'name ~ ".+"', "sort": "-target.date"}
@@ -74,6 +75,7 @@ OPERATIONS: Final = (
     _read("/refs/branches/{name}", **_FIELDS),
     _read("/refs/tags/{name}", **_FIELDS),
     _read("/commit/{commit}", **_FIELDS),
+    _read("/commits", include=_HASH, exclude=_HASH, **_PAGED),
     _read("/filehistory/{commit}/{path}", renames="true|false", **_PAGED),
     _read("/src/{commit}/{path}", format="meta", max_depth="[1-9][0-9]?", **_PAGED),
     _read("/file-conflicts/{spec}", **_PAGED),

@@ -288,6 +288,15 @@ def _commit(server: CloudServer, given: Given) -> Result:
     return _json(server.commit_json(server.commit_of(given)), given)
 
 
+def _commits(server: CloudServer, given: Given) -> Result:
+    ends = given.query["include"], given.query["exclude"]
+    if gone := [end for end in ends if server.git.commit_object(end) is None]:
+        raise Denied(404, f"Commit not found: {gone[0]}")
+    include, exclude = (ObjectID(end.encode()) for end in ends)
+    found = server.git.repo.get_walker([include], exclude=[exclude])
+    return server.page(given, [server.commit_json(each.commit.id.decode()) for each in found], default=30)
+
+
 def _file_history(server: CloudServer, given: Given) -> Result:
     commit, path = server.commit_of(given), given.parts["path"]
     found = [
@@ -466,6 +475,7 @@ ANSWERS: tuple[Callable[[CloudServer, Given], Result], ...] = (
     _ref("heads", "branch"),
     _ref("tags", "tag"),
     _commit,
+    _commits,
     _file_history,
     _source,
     _file_conflicts,

@@ -169,7 +169,12 @@ def commits(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Fou
     server.reads(given)
     until = server.commit_of(given.query.get("until", server.git.default))
     path = given.query.get("path")
-    walker = server.git.repo.get_walker([ObjectID(until.encode())], paths=[path.encode()] if path else None)
+    since = given.query.get("since")
+    walker = server.git.repo.get_walker(
+        [ObjectID(until.encode())],
+        exclude=[ObjectID(server.commit_of(since).encode())] if since else None,
+        paths=[path.encode()] if path else None,
+    )
     return server.page(given, [server.commit_json(each.commit.id.decode()) for each in walker])
 
 

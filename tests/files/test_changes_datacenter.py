@@ -1,5 +1,7 @@
 """Changes in a Bitbucket Data Center, where a commit has one file and none can be removed."""
 
+import re
+
 import pytest
 
 from quarterdeck.files.changes.committing import FilesMoved
@@ -14,6 +16,11 @@ from tests.files.bitbucket_world import master as master
 
 APP = "conf/app.yml"
 WRITE = r"^PUT .*/browse/"
+
+
+def plain(page: str) -> str:
+    """Return a page without its icons."""
+    return re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
 
 
 @pytest.fixture
@@ -68,6 +75,30 @@ def test_what_can_not_be_done_there_is_said_before_anything_is(center: Bitbucket
     for wanted in ({"action": DraftAction.DELETE}, {"action": DraftAction.RENAME, "new_path": "x"}):
         with pytest.raises(Unsupported):
             center.begin(path="run.sh", **wanted)
+    assert center.branches() == ["main"]
+
+
+def test_pages_offer_only_what_can_be_done_there(center: BitbucketWorld) -> None:
+    browser, path = center.browser("oskar"), f"/files/{center.place}"
+    view = browser.get(f"{path}/view?path={APP}").text
+    offered = [f">{word}<" in plain(view) for word in ("Update", "Rename", "Delete")]
+    assert offered == [True, False, False]
+    assert "Renaming and deleting are not offered" in view
+    change = browser.get(f"/files/changes/{center.begin().id}").text
+    assert ('value="rename"' in change, 'value="delete"' in change, "New path" in change) == (False,) * 3
+    assert "Renaming and deleting are not offered" in change
+    assert browser.call("GET", f"/places/{center.place}").get_json()["can_remove"] is False
+
+
+def test_programs_are_told_before_a_branch_is_made(center: BitbucketWorld) -> None:
+    browser = center.browser("oskar")
+    for wanted in ({"action": "delete"}, {"action": "rename", "new_path": "x"}):
+        answer = browser.call("POST", "/changes", place=center.place, path="run.sh", **wanted)
+        assert (answer.status_code, answer.get_json()["cause"]) == (422, "unsupported")
+        form = browser.post(f"/files/{center.place}/new", path="run.sh", **wanted)
+        assert (form.status_code, "no call that removes" in form.text) == (422, True)
+    asked = browser.post(f"/files/{center.place}/new", path="run.sh", action="rename")
+    assert (asked.status_code, "no call that removes" in asked.text) == (422, True)
     assert center.branches() == ["main"]
 
 

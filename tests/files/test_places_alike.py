@@ -268,3 +268,13 @@ def test_a_branch_that_is_gone_is_missing_or_made_anew_from_the_base(side: Side)
         return
     with pytest.raises(Missing):
         side.commit(base, "README.md", b"2")
+
+
+def test_what_a_commit_holds(side: Side) -> None:
+    base = side.begin()
+    mine = side.commit(base, "README.md", b"mine\n")
+    theirs = side.push("main", {"conf/app.yml": b"theirs\n"})
+    held = [side.place.holds(*pair) for pair in ((mine, base), (mine, mine), (base, mine), (theirs, mine))]
+    assert held == [True, True, False, False]
+    with pytest.raises(Missing):
+        side.place.holds(theirs, "0" * 39 + "1")

@@ -22,6 +22,11 @@ class PlaceKind(StrEnum):
     CLOUD = "cloud"
     DATACENTER = "datacenter"
 
+    @property
+    def can_remove(self) -> bool:
+        """Its API has a call that removes a file, which a rename needs too."""
+        return self is not PlaceKind.DATACENTER
+
 
 class ChangeState(StrEnum):
     """Where a change stands; the last three are final."""

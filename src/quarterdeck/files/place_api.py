@@ -47,6 +47,7 @@ class PlaceOut(BaseModel):
     read_role: Role
     write_role: Role
     can_write: bool = Field(description="Whether the caller may change files there.")
+    can_remove: bool = Field(description="Whether its API can rename and delete files.")
     from_settings: bool
     created_at: datetime
     updated_at: datetime
@@ -290,6 +291,7 @@ def _place(record: PlaceRecord) -> Json:
         "read_role": record.read_role,
         "write_role": record.write_role,
         "can_write": may(actor, "file.write", target_of(record)),
+        "can_remove": record.kind.can_remove,
         "from_settings": record.from_settings,
         "created_at": record.created_at,
         "updated_at": record.updated_at,

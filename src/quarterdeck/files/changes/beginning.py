@@ -24,7 +24,6 @@ from quarterdeck.files.models import (
     DraftAction,
     FileDraft,
     FileEdit,
-    PlaceKind,
     PlaceRecord,
 )
 from quarterdeck.files.places.place import Exists, Missing, Place, PlaceError, Unanswered, Unsupported
@@ -59,7 +58,7 @@ class Beginning:
         """
         record = self._rights.writable(actor, place_name)
         wanted = checked(record, wanted)
-        _check_possible(record, wanted)
+        check_possible(record, wanted.action)
         with self._busy.turn(f"{actor.person_id or actor.name}\n{record.id}\n{wanted.path}"):
             place = self._rights.open_place(record)
             target = wanted.target or record.default_branch or place.default_branch()
@@ -96,7 +95,7 @@ class Beginning:
         check_open(change.state)
         record, place = self._rights.open(change)
         wanted = checked(record, wanted)
-        _check_possible(record, wanted)
+        check_possible(record, wanted.action)
         for file in change.files:
             if wanted.path in (file.path, file.new_path):
                 return self._again(change, file.path, wanted, place)
@@ -310,10 +309,9 @@ def fresh_name(person: str, path: str) -> str:
     return paths.branch_name(person, path, new_id()[-_SHORT:])
 
 
-def _check_possible(record: PlaceRecord, wanted: Wanted) -> None:
+def check_possible(record: PlaceRecord, action: DraftAction) -> None:
     """Raise Unsupported before anything is typed for what the place's API has no call for."""
-    removes = wanted.action in (DraftAction.RENAME, DraftAction.DELETE)
-    if removes and record.kind is PlaceKind.DATACENTER:
+    if action in (DraftAction.RENAME, DraftAction.DELETE) and not record.kind.can_remove:
         raise Unsupported(
             "Bitbucket Data Center has no call that removes or renames a file. Do it there, or by git."
         )

@@ -27,7 +27,7 @@ _AT_ONCE: Final = 20
 """Of each kind in a round: calls are counted by the places."""
 _MOST_LOOKED_AT: Final = 1_000
 _PROPOSAL_ROUNDS: Final = 10
-"""Pull requests are asked for in each tenth round only."""
+"""Pull requests, and whether others have merged a branch, are asked for in each tenth round only."""
 _FORGET_DAYS: Final = 90
 """Then the contents of what was merged are dropped here: they are in the repository."""
 
@@ -86,6 +86,7 @@ class Cleaning:
         self._each(self._left_alone(), self._expire)
         if self._rounds % _PROPOSAL_ROUNDS == 1:
             self._each(self._proposed(), lambda change: self._proposing.refresh(change))
+            self._each(self._committed(), lambda change: self._proposing.refresh(change))
             self._store.forget_merged(self._store.now() - timedelta(days=_FORGET_DAYS))
 
     def _discard(self, actor: Actor, change: ChangeRecord, *, reason: str) -> ChangeRecord:
@@ -130,6 +131,9 @@ class Cleaning:
 
     def _proposed(self) -> list[ChangeRecord]:
         return self._some(FileEdit.state == ChangeState.PROPOSED.value)
+
+    def _committed(self) -> list[ChangeRecord]:
+        return self._some(FileEdit.state == ChangeState.COMMITTED.value)
 
     def _some(self, *conditions: ColumnElement[bool]) -> list[ChangeRecord]:
         """Return a few that fit, others in each round: no failing ones keep the rest from their turn."""

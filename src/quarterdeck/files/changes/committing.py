@@ -130,20 +130,19 @@ class Committing:
     def _on_target(self, actor: Actor, change: ChangeRecord, place: Place, wish: CommitWish) -> ChangeRecord:
         """Return the change on a branch that its files can be committed on; raises FilesMoved.
 
-        A pull request that is open keeps its branch: whether it conflicts is told there.
+        A pull request that is open keeps its branch: what was taken in is a further commit on it.
         """
         drafts = self._store.drafts(change.id)
-        if change.state is ChangeState.PROPOSED:
-            return change
         if not any(_waits(draft) for draft in drafts):
             raise Unchanged(_NOTHING)
-        has_taken_in = any(draft.base != change.base for draft in drafts)
-        if wish.despite_target and not has_taken_in:
+        is_proposed = change.state is ChangeState.PROPOSED
+        moves = not is_proposed and any(draft.base != change.base for draft in drafts)
+        if wish.despite_target and not moves:
             return change
         tip = place.tip(change.target)
         if moved := [draft for draft in drafts if not comparing.is_as_before(place, tip, draft)]:
             raise FilesMoved([draft.path for draft in moved], ref=change.target, is_target=True)
-        if not has_taken_in:
+        if not moves:
             return change
         self.remove_former(change)
         return self._beginning.move(actor, change, place, tip)

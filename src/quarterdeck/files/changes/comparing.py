@@ -72,12 +72,12 @@ def is_as_before(place: Place, commit: str, draft: DraftRecord) -> bool:
     """Tell whether the target still has, at a commit, what the draft began from."""
     if draft.base == commit:
         return True
-    if draft.action is DraftAction.NEW:
-        return not exists(place, commit, draft.path)
     if draft.action is DraftAction.RENAME and exists(place, commit, draft.new_path):
         return False
     if draft.original is not None:
         return digest_at(place, commit, draft.path) == digest_of(draft.original)
+    if draft.action is DraftAction.NEW:
+        return not exists(place, commit, draft.path)
     return _is_same_version(place, draft.base, commit, draft.path)
 
 

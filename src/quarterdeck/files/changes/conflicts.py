@@ -7,6 +7,7 @@ from enum import StrEnum
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.errors import Conflict, Invalid, NotFound
 from quarterdeck.files.changes import comparing
+from quarterdeck.files.changes.beginning import check_possible
 from quarterdeck.files.changes.drafts import DraftClash, current, encoded, shown, text_of
 from quarterdeck.files.changes.originals import content_at
 from quarterdeck.files.changes.records import ChangeRecord, DraftRecord
@@ -101,13 +102,18 @@ class Conflicts:
         """
         change = self._rights.own(actor, change_id)
         check_open(change.state)
-        _, place = self._rights.open(change)
+        record, place = self._rights.open(change)
         draft = self._store.draft(change.id, path)
         conflict = _versions(change, place, draft, decision.side, decision.commit)
         content, is_theirs = _decided(conflict, decision)
 
+        onto = _onto_target if decision.side is Side.TARGET else _onto_branch
+        if onto is _onto_target and change.state is ChangeState.PROPOSED:
+            onto = _within_proposal
+            if is_theirs and content is None and draft.committed:
+                check_possible(record, DraftAction.DELETE)
+
         def put(row: FileDraft) -> None:
-            onto = _onto_target if decision.side is Side.TARGET else _onto_branch
             onto(row, conflict, content, is_theirs=is_theirs)
 
         try:
@@ -133,8 +139,6 @@ class _Tips:
         """Return where others changed the file of a draft: the branch first, for it is committed to."""
         if draft.is_waiting and self._is_moved_on_branch(draft):
             return Side.BRANCH
-        if self._change.state is ChangeState.PROPOSED:
-            return None
         return None if comparing.is_as_before(self._place, self.of(Side.TARGET), draft) else Side.TARGET
 
     def _is_moved_on_branch(self, draft: DraftRecord) -> bool:
@@ -236,6 +240,31 @@ def _onto_target(row: FileDraft, conflict: FileConflict, content: bytes | None, 
         row.action = DraftAction.UPDATE.value
     row.content = content
     row.is_waiting = row.action != DraftAction.UPDATE or content != row.original
+
+
+def _within_proposal(
+    row: FileDraft, conflict: FileConflict, content: bytes | None, *, is_theirs: bool
+) -> None:
+    """Have a draft go on from the others' version on the branch where it is: the pull request is of that."""
+    action, mine, theirs = conflict.draft.action, conflict.mine, conflict.theirs
+    if action is DraftAction.RENAME and (conflict.is_taken or theirs is None):
+        raise Conflict(
+            "The pull request renames this file, and that can't be taken back in it. Commit without it, so "
+            "that whoever merges decides, or decline the pull request and begin anew."
+        )
+    row.base, row.original = conflict.commit, _kept(theirs)
+    if action is DraftAction.DELETE and not is_theirs:
+        return
+    if is_theirs and theirs is None:
+        row.content, row.is_waiting = None, bool(row.committed)
+        if row.committed:
+            row.action = DraftAction.DELETE.value
+        return
+    if action is DraftAction.DELETE:
+        row.action = DraftAction.UPDATE.value
+    row.content = content
+    is_plain = row.action == DraftAction.UPDATE and not row.committed
+    row.is_waiting = content != row.original if is_plain else row.is_waiting or content != mine
 
 
 def _onto_branch(row: FileDraft, conflict: FileConflict, content: bytes | None, *, is_theirs: bool) -> None:

@@ -56,6 +56,9 @@ class Proposing:
         self._lock = threading.Lock()
         self._asked_at: dict[str, float] = {}
         self._conflicted: dict[str, bool | None] = {}
+        self._tips: dict[tuple[str, str], tuple[float, str]] = {}
+        self._compared: dict[str, str] = {}
+        """The branch's and the target's tips that a change was last compared at."""
 
     def propose(self, actor: Actor, change_id: str, wish: ProposalWish) -> ChangeRecord:
         """Open a pull request, or find the one that is open already.
@@ -109,8 +112,11 @@ class Proposing:
     def refresh(self, change: ChangeRecord, *, is_due: bool = False) -> ChangeRecord:
         """Return a proposed change as its pull request stands, asked for every 30 s at most.
 
-        Raises PlaceError; then the change stays as it was known.
+        One without a pull request of ours may have been merged all the same; that is found as seldom, by
+        where the target is. Raises PlaceError; then the change stays as it was known.
         """
+        if change.state is ChangeState.COMMITTED:
+            return self._merged_elsewhere(change)
         if change.state is not ChangeState.PROPOSED or not (self._claim(change.id) or is_due):
             return change
         _, place = self._rights.open(change)
@@ -119,6 +125,51 @@ class Proposing:
     def is_conflicted(self, change: ChangeRecord) -> bool | None:
         """Tell what the pull request said last of conflicts; None when that is not known."""
         return self._conflicted.get(change.id)
+
+    def _merged_elsewhere(self, change: ChangeRecord) -> ChangeRecord:
+        """Return a committed change, as merged where its target holds all of it.
+
+        The target's tip is asked for once for all changes into it, and each is compared when that has moved.
+        """
+        if change.waiting or change.is_unsure or change.tip == change.base:
+            return change
+        _, place = self._rights.open(change)
+        target_tip = self._target_tip(change, place)
+        seen = f"{change.tip} {target_tip}"
+        if target_tip == change.base or self._compared.get(change.id) == seen or not self._claim(change.id):
+            return change
+        is_merged = place.holds(target_tip, change.tip)
+        with self._lock:
+            if len(self._compared) >= _MOST_KNOWN:
+                self._compared.clear()
+            self._compared[change.id] = seen
+        return self._note_merge(change, target_tip) if is_merged else change
+
+    def _note_merge(self, change: ChangeRecord, target_tip: str) -> ChangeRecord:
+        """Write down that others have merged a change, unless it has gone on meanwhile."""
+        with self._turns.turn(change.id):
+            now = self._store.get(change.id)
+            if (now.state, now.tip, now.waiting) != (change.state, change.tip, ()):
+                return now
+            ended = self._store.step(change.id, ChangeState.MERGED)
+            detail: dict[str, Any] = {"change": change.id, "branch": change.branch}  # Any: JSON
+            detail |= {"target": change.target, "before": change.tip, "after": target_tip, "by": "others"}
+            self._history.event(SYSTEM, "file.merge", f"place:{change.place}", detail=detail)
+        return ended
+
+    def _target_tip(self, change: ChangeRecord, place: Place) -> str:
+        """Return where the target of a change is, asked for every 30 s at most."""
+        key, now = (change.place_id, change.target), self._clock.monotonic()
+        with self._lock:
+            asked_at, tip = self._tips.get(key, (0.0, ""))
+            if tip and now - asked_at < REFRESH_SECONDS:
+                return tip
+        tip = place.tip(change.target)
+        with self._lock:
+            if len(self._tips) >= _MOST_KNOWN:
+                self._tips.clear()
+            self._tips[key] = now, tip
+        return tip
 
     def _claim(self, change_id: str) -> bool:
         """Tell whether it was not asked for lately, and note that it is now."""

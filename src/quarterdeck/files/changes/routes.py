@@ -9,6 +9,7 @@ from quarterdeck.core import costs, web
 from quarterdeck.core.errors import Conflict, Invalid, QuarterdeckError
 from quarterdeck.core.forms import parse
 from quarterdeck.files.changes.answers import change_json, csv_of
+from quarterdeck.files.changes.beginning import check_possible
 from quarterdeck.files.changes.forms import (
     MOST_LISTED,
     UNFINISHED,
@@ -92,7 +93,7 @@ def change_begin(name: str) -> Answer:
     """Begin a change of whatever kind, and lead to its editor; on a mistake show the form again."""
     values = _values("path", "new_path", "ref", "commit", "action", "encoding")
     if values["action"] == DraftAction.RENAME and "new_path" not in request.form:
-        return _begin_page(name, values, {})
+        return _rename_page(name, values)
     try:
         begun = _changes().begin(web.actor(), name, _wanted(name, values))
     except (Invalid, Conflict, PlaceError) as error:
@@ -263,11 +264,21 @@ def _begin_page(place: str, values: dict[str, str], errors: dict[str, str]) -> s
     )
 
 
+def _rename_page(place: str, values: dict[str, str]) -> Page:
+    """Ask for the new path, unless the place can't rename."""
+    try:
+        check_possible(web.part(Files).places.get(web.actor(), place, "file.write"), DraftAction.RENAME)
+    except PlaceError as error:
+        return _begin_page(place, values, {"path": error.message}), error.status
+    return _begin_page(place, values, {})
+
+
 def _show(change_id: str, values: dict[str, str], errors: dict[str, str], *, fault: str = "") -> str:
     changes = _changes()
     change, unknown = changes.refreshed(web.actor(), change_id)
     record = changes.record_of(change)
     is_local = record is not None and record.kind is PlaceKind.LOCAL
+    can_remove = record is None or record.kind.can_remove
     return render_template(
         "files/change.html",
         change=change,
@@ -281,9 +292,14 @@ def _show(change_id: str, values: dict[str, str], errors: dict[str, str], *, fau
         may_end=changes.may_end(web.actor(), change),
         branch_url=changes.link_to_branch(change),
         is_conflicted=changes.proposing.is_conflicted(change),
-        actions=[(each.value, each.value.capitalize()) for each in DraftAction],
+        actions=[(each.value, each.value.capitalize()) for each in _actions(can_remove)],
+        can_remove=can_remove,
         edit_url=edit_url,
     )
+
+
+def _actions(can_remove: bool) -> list[DraftAction]:
+    return list(DraftAction) if can_remove else [DraftAction.UPDATE, DraftAction.NEW]
 
 
 def _propose_page(change: ChangeRecord, values: dict[str, str], errors: dict[str, str]) -> str:

@@ -236,6 +236,12 @@ class CloudPlace:
         values = answers.values_of(page.json_object())
         return answers.change_of(values[0]) if values else None
 
+    def holds(self, commit: str, earlier: str) -> bool:
+        query = (("include", earlier), ("exclude", commit), ("pagelen", "1"), _fields("values.hash"))
+        page = self._get("commits", query=query, what=f"The commit {earlier} or {commit}").json_object()
+        answers.values_of(page)  # raises for what is no list
+        return bool(page["values"] == [])
+
     def create_branch(self, name: str, commit: str) -> None:
         call = self._call(
             "refs", "branches",

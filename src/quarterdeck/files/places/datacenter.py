@@ -173,6 +173,14 @@ class DataCenterPlace:
         values = self._newest([("until", commit), ("path", path)], _file(path))
         return _commit_info(values[0]) if values else None
 
+    def holds(self, commit: str, earlier: str) -> bool:
+        query = [("until", earlier), ("since", commit), ("limit", "1")]
+        body = self._calls.ask("commits", query=query, what="One of the two commits").json_object()
+        values = body.get("values")
+        if not isinstance(values, list):
+            raise Unanswered("Bitbucket answered with a list in a form that is not known here.")
+        return not values
+
     def create_branch(self, name: str, commit: str) -> None:
         try:
             answer = self._calls.send("POST", "branches", json={"name": name, "startPoint": commit})

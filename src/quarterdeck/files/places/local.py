@@ -109,6 +109,11 @@ class LocalPlace:
         with self._opened() as store:
             return ancestry.last_change(store, _id(commit), paths.encode_path(path), self._clock)
 
+    def holds(self, commit: str, earlier: str) -> bool:
+        with self._opened() as store:
+            later, before = (bytes(store.commit(_id(each)).id) for each in (commit, earlier))
+            return store.merge_bases(later, before) == [before]
+
     def create_branch(self, name: str, commit: str) -> None:
         with self._opened() as store, self._writing:
             branches.create(store, name, bytes(store.commit(_id(commit)).id))

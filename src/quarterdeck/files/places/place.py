@@ -264,6 +264,9 @@ class Place(Protocol):
     def last_change(self, commit: str, path: str) -> CommitInfo | None:
         """Return the latest commit, seen from this one, that changed the path; None when unknown."""
 
+    def holds(self, commit: str, earlier: str) -> bool:
+        """Tell whether a commit is another one, or comes after it; raises Missing for one that is gone."""
+
     def create_branch(self, name: str, commit: str) -> None:
         """Make a branch; raises Exists."""
 
