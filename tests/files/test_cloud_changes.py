@@ -187,7 +187,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudServer]:
         assert server.faults == []
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(trees, min_size=2, max_size=4),
     st.sampled_from([(), ("conf/",), ("**/x",), ("nothing/",)]),
@@ -321,6 +321,12 @@ def test_pages_that_lead_back_to_themselves_give_way_to_a_listing(deck: Deck) ->
     link = f"{deck.server.base}/diffstat/again"
     deck.server.plan("/diffstat/", 200, told(next=link), times=3)
     assert deck.asked_for(deck.push({"top.md": b"# Top\n"})) == ["differences"] * 2 + ["list"] * 7
+
+
+def test_pages_without_end_take_no_more_calls_than_listing_all(deck: Deck) -> None:
+    for number in range(10):
+        deck.server.plan("/diffstat/", 200, told(next=f"{deck.server.base}/diffstat/{number}"))
+    assert deck.asked_for(deck.push({"top.md": b"# Top\n"})) == ["differences"] * 6 + ["list"] * 7
 
 
 def test_a_page_elsewhere_is_not_asked_for(deck: Deck) -> None:
