@@ -89,7 +89,8 @@ MEASUREMENTS = (
     Measurement(
         "Files",
         "files",
-        "an answer of the dropdown ≤ 50 ms at 50,000 files; a view ≤ 30 ms; an edit at Cloud ≤ 6 calls",
+        "an answer of the dropdown ≤ 50 ms at 50,000 files; a view ≤ 30 ms; an edit at Cloud ≤ 6 calls, "
+        "the listing after a commit of one file there ≤ 2",
     ),
     Measurement(
         "SSH", "ssh", "cold ≤ 4 ms CPU a host and wall ≤ the fastest other; warm ≤ 0.5 ms CPU a host"

@@ -3,7 +3,8 @@
 The pages and the answers of the searchable dropdown are asked of the web app itself, in this process, as a
 signed-in operator, of a local repository that the real git made; the listing is in the cache, as it is for
 everybody but the first who asks for a commit. The calls to Cloud are counted at a strict server of our own,
-for looking at a file and changing it up to an open pull request. Prints JSON: medians in milliseconds by the
+for looking at a file and changing it up to an open pull request, and for listing 10,000 files at one commit
+and at the next. Prints JSON: medians in milliseconds by the
 clock and of this thread's processor time.
 """
 
@@ -34,6 +35,7 @@ from tests.files.cloud_server import CloudServer
 from tests.files.repositories import make_repository, many_files
 from tests.loops import running_loop
 
+CLOUD_FILES = 10_000
 SCRIPT = Path(__file__).parent / "all.py"
 QUESTIONS = {
     "the_end_of_a_name": "values-049999",
@@ -78,22 +80,25 @@ def of_a_local_place(parts: MasterParts, client: FlaskClient, files: int, rounds
     }
 
 
+def at_cloud(server: CloudServer, name: str) -> PlaceDraft:
+    return PlaceDraft(
+        name=name,
+        kind=PlaceKind.CLOUD,
+        url=server.url,
+        project=server.workspace,
+        repository=server.slug,
+        default_branch="main",
+        username="oskar@example.org",
+        token=PERSONS_TOKEN,
+    )
+
+
 def of_cloud(parts: MasterParts, actor: Actor, folder: Path) -> dict[str, int]:
     """Return the calls of a look, and of an edit after it."""
     path = "conf/app.yml"
     with contextlib.closing(CloudServer(folder)) as server:
         server.git.commit("main", {path: b"port: 80\n"}, "Begin")
-        draft = PlaceDraft(
-            name="acme",
-            kind=PlaceKind.CLOUD,
-            url=server.url,
-            project=server.workspace,
-            repository=server.slug,
-            default_branch="main",
-            username="oskar@example.org",
-            token=PERSONS_TOKEN,
-        )
-        parts.files.places.add(SYSTEM, draft)
+        parts.files.places.add(SYSTEM, at_cloud(server, "acme"))
         looked = parts.files.looking.look(actor, "acme", "main", path)
         look = len(server.asked)
         changes = parts.changes
@@ -112,6 +117,29 @@ def of_cloud(parts: MasterParts, actor: Actor, folder: Path) -> dict[str, int]:
     }
 
 
+def of_listing_at_cloud(parts: MasterParts, folder: Path) -> dict[str, int]:
+    """Return the calls of listing a commit, and of the next ones with so many changed files."""
+    commits = {
+        "calls_of_the_first": CLOUD_FILES,
+        "after_a_commit_of_one_file": 1,
+        "of_ten_files": 10,
+        "of_fifty_one_files": 51,
+    }
+    paths = [f"services/group-{n % 50:03}/values-{n:05}.yml" for n in range(CLOUD_FILES)]
+    calls: dict[str, int] = {"files": CLOUD_FILES}
+    with contextlib.closing(CloudServer(folder)) as server:
+        record = parts.files.places.add(SYSTEM, at_cloud(server, "large"))
+        place = parts.files.places.open(record)
+        for name, changed in commits.items():
+            commit = server.git.commit("main", dict.fromkeys(paths[:changed], name.encode()))
+            before = len(server.asked)
+            parts.files.trees.listing(record, place, commit)
+            calls[name] = len(server.asked) - before
+        parts.files.places.close()
+        assert server.faults == []
+    return calls
+
+
 def measure(folder: Path, *, files: int, rounds: int) -> dict[str, Any]:
     home = folder / "home"
     with running_loop() as loop:
@@ -121,9 +149,11 @@ def measure(folder: Path, *, files: int, rounds: int) -> dict[str, Any]:
         local = of_a_local_place(parts, client, files, rounds)
         listing = timed(lambda: parts.files.places.list_places(actor), rounds)
         cloud = of_cloud(parts, actor, folder / "acme.git")
+        listing_at_cloud = of_listing_at_cloud(parts, folder / "large.git")
         parts.close()
     figures: dict[str, Any] = {"files": files, "rounds": rounds, "list_of_places_ms": listing["ms"]}
-    return dict(rounded(figures | local | {"edit_at_cloud": cloud}))
+    calls = {"edit_at_cloud": cloud, "listing_at_cloud": listing_at_cloud}
+    return dict(rounded(figures | local | calls))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,12 @@ _PARTS: Final = {
 _HASH: Final = "[0-9a-f]{40}"
 _NUMBER: Final = "[1-9][0-9]?|100"
 _PAGED: Final = {"pagelen": _NUMBER, "page": "[0-9a-z]+", "fields": r"[a-z_.,]+"}
+_DIFFERENCES: Final = {
+    **_PAGED,
+    "pagelen": "[1-9][0-9]?|[1-4][0-9]{2}|500",
+    "topic": "true|false",
+    "renames": "true|false",
+}
 _REFS: Final = {**_PAGED, "q": r'name ~ ".+"', "sort": "-target.date"}
 
 
@@ -79,6 +85,7 @@ OPERATIONS: Final = (
     _read("/filehistory/{commit}/{path}", renames="true|false", **_PAGED),
     _read("/src/{commit}/{path}", format="meta", max_depth="[1-9][0-9]?", **_PAGED),
     _read("/file-conflicts/{spec}", **_PAGED),
+    _read("/diffstat/{spec}", **_DIFFERENCES),
     Operation(
         "POST",
         f"{REPOSITORY}/refs/branches",

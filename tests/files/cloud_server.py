@@ -19,6 +19,7 @@ from typing import Any
 
 from dulwich.objects import ObjectID
 
+from tests.files.cloud_diffstat import Differences
 from tests.files.cloud_requests import (
     CLASSIC,
     OPERATIONS,
@@ -93,6 +94,7 @@ class CloudServer(Loopback):
         self.pulls: list[Json] = []
         self.conflicts: list[Json] | None = []
         """None: the call is not known here."""
+        self.differences = Differences()
         self.has_keys = True
         """Errors name a key for programs."""
         self._listings: dict[tuple[str, str, int], list[Json]] = {}
@@ -181,7 +183,10 @@ class CloudServer(Loopback):
         return _json(body, given)
 
     def commit_of(self, given: Given) -> str:
-        commit = given.parts["commit"]
+        return self.known(given.parts["commit"])
+
+    def known(self, commit: str) -> str:
+        """Return a commit that is there; else the answer is 404."""
         if self.git.commit_object(commit) is None:
             raise Denied(404, f"Commit not found: {commit}")
         return commit
@@ -468,6 +473,14 @@ def _file_conflicts(server: CloudServer, given: Given) -> Result:
     return server.page(given, server.conflicts or [], default=500, most=500)
 
 
+def _diffstat(server: CloudServer, given: Given) -> Result:
+    after, before = (server.known(commit) for commit in given.parts["spec"].split(".."))
+    if not server.differences.are_in_time:
+        raise Denied(555, "The call timed out")
+    found = server.differences.of(server.git, after, before, given.query)
+    return server.page(given, found, default=500, most=500)
+
+
 ANSWERS: tuple[Callable[[CloudServer, Given], Result], ...] = (
     _repository,
     _refs("heads", "branch"),
@@ -479,6 +492,7 @@ ANSWERS: tuple[Callable[[CloudServer, Given], Result], ...] = (
     _file_history,
     _source,
     _file_conflicts,
+    _diffstat,
     _create_branch,
     _delete_branch,
     _create_commit,

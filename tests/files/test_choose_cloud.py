@@ -71,6 +71,21 @@ def test_searching_costs_no_call_and_looking_again_none(world: World, server: Cl
     assert used(world) == before
 
 
+def test_after_a_push_the_page_has_the_new_file_for_few_calls(world: World, server: CloudServer) -> None:
+    server.git.commit("main", {f"srv/{n:03}.yml": b"a: 1\n" for n in range(500)}, "Grow")
+    vera = world.as_("vera")
+    vera.get("/files/acme")
+    server.git.commit("main", {"conf/new.yml": b"n: 1\n", "conf/app.yml": None}, "Move")
+    world.clock.forward(minutes=1)
+    before = len(server.lines)
+    found = [entry["path"] for entry in vera.api("GET", "/places/acme/files?q=conf").get_json()["files"]]
+    assert found == ["conf/new.yml"]
+    listing = [line for line in server.lines[before:] if "/src/" in line or "/diffstat/" in line]
+    assert ["diffstat" in line for line in listing] == [True, False]
+    assert "/src/" in listing[1]
+    assert "conf/new.yml?format=meta" in listing[1]
+
+
 def test_the_limit_is_explained_with_the_time_to_come_back(world: World, server: CloudServer) -> None:
     vera = world.as_("vera")
     server.plan(r"^GET ", 429, b"Rate limit for this resource has been exceeded", times=50)

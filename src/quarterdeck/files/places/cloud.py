@@ -5,7 +5,7 @@ a look for an open pull request of the same pair, and the pull request.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -17,6 +17,7 @@ from quarterdeck.files.models import PlaceRecord
 from quarterdeck.files.places import cloud_answers as answers
 from quarterdeck.files.places.allowance import Allowance
 from quarterdeck.files.places.answers import Answer, clean
+from quarterdeck.files.places.cloud_changes import ACCEPTED, MOST_CALLS, PAGE, find_changes
 from quarterdeck.files.places.cloud_checks import checks_of
 from quarterdeck.files.places.cloud_commits import Commits
 from quarterdeck.files.places.cloud_listing import TOO_DEEP, Walk
@@ -26,6 +27,7 @@ from quarterdeck.files.places.http import Call, Client, Endpoint
 from quarterdeck.files.places.place import (
     Author,
     Budget,
+    Changes,
     Check,
     CommitInfo,
     Entry,
@@ -50,6 +52,7 @@ HOURLY_LIMIT: Final = 1000
 _PAGE: Final = 100
 _DEFAULT_BRANCH_SECONDS: Final = 300.0
 _MOST_WALKS: Final = 4
+_MOST_COSTS: Final = 1000
 _ACCOUNT: Final = re.compile(r"\{[0-9a-fA-F-]{32,40}\}\Z")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}\Z")
 _BRANCH_EXISTS: Final = "BRANCH_ALREADY_EXISTS"
@@ -97,6 +100,9 @@ class CloudPlace:
         self._scopes = scopes
         self._contents = Contents()
         self._walks: dict[str, Walk] = {}
+        self._costs: dict[str, int] = {}
+        """How many calls the listing of a commit took, or would take."""
+        self._unanswered = ("", "")
         self._web = _web_base(client.base, workspace, repository)
         self._commits = Commits(self, client, self._root, scopes)
 
@@ -173,12 +179,19 @@ class CloudPlace:
         """What was read before a failure is kept for a while: the next call goes on from there."""
         walk = self._walks.pop(commit, None) or Walk()
         try:
-            return walk.finish(lambda path, depth, link: self._tree_page(commit, path, depth, link))
+            found = walk.finish(lambda path, depth, link: self._tree_page(commit, path, depth, link))
         except Exception:
             self._walks[commit] = walk
             while len(self._walks) > _MOST_WALKS:
                 self._walks.pop(next(iter(self._walks)), None)
             raise
+        self._note_cost(commit, walk.calls)
+        return found
+
+    def _note_cost(self, commit: str, calls: int) -> None:
+        self._costs[commit] = calls
+        while len(self._costs) > _MOST_COSTS:
+            self._costs.pop(next(iter(self._costs)), None)
 
     def _tree_page(self, commit: str, path: str, depth: int, link: str) -> Answer:
         what = f"The commit {commit}"
@@ -191,6 +204,34 @@ class CloudPlace:
         call = self._call("src", commit, *folder, query=query, what=what, accepts=accepts, is_listing=True)
         return self._client.call(call)
 
+    def changes_between(self, before: str, after: str, *, wanted: Callable[[str], bool]) -> Changes | None:
+        """None where that would take as many calls as listing the earlier one, or had no answer before."""
+        cost = self._costs.get(before, MOST_CALLS + 1)
+        most = min(MOST_CALLS, cost - 1)
+        if most < 2 or after in self._walks or self._unanswered == (before, after):
+            return None
+        try:
+            found = find_changes(
+                lambda link: self._differences(before, after, link),
+                lambda path: self._meta(after, path, accepts=ACCEPTED, is_listing=True),
+                wanted=wanted,
+                most_calls=most,
+            )
+        except Unanswered:
+            self._unanswered = (before, after)
+            raise
+        if found is not None:
+            self._note_cost(after, cost)
+        return found
+
+    def _differences(self, before: str, after: str, link: str) -> Answer:
+        """Ask for a page of what differs: Bitbucket wants the commit that holds the changes first."""
+        if link:
+            return self._client.call(self._call(link=link, accepts=ACCEPTED, is_listing=True))
+        fields = _fields("values.status", "values.old.path", "values.new.path", "next")
+        query = (("topic", "false"), ("renames", "false"), ("pagelen", str(PAGE)), fields)
+        return self._get("diffstat", f"{after}..{before}", query=query, accepts=ACCEPTED, is_listing=True)
+
     def stat(self, commit: str, path: str) -> Stat:
         found = self.meta(commit, path)
         if answers.is_folder(found):
@@ -199,8 +240,11 @@ class CloudPlace:
 
     def meta(self, commit: str, path: str) -> answers.Json:
         """Return what Bitbucket says about a path, a folder too."""
+        return self._meta(commit, path).json_object()
+
+    def _meta(self, commit: str, path: str, **more: Any) -> Answer:
         query = (("format", "meta"), _fields("path", "type", "size", "attributes"))
-        return self._get("src", commit, *path.split("/"), query=query, what=_file(path)).json_object()
+        return self._get("src", commit, *path.split("/"), query=query, what=_file(path), **more)
 
     def read(self, commit: str, path: str, *, most_bytes: int) -> bytes:
         return self.content(commit, path, most_bytes=most_bytes).content

@@ -36,6 +36,8 @@ class Walk:
     """
 
     def __init__(self) -> None:
+        self.calls = 0
+        """The pages that were read so far."""
         self._found: dict[str, Entry] = {}
         self._folders = deque([_Folder("", FIRST_DEPTH)])
 
@@ -47,6 +49,7 @@ class Walk:
 
     def _step(self, folder: _Folder, ask_page: AskPage) -> None:
         answer = ask_page(folder.path, folder.depth, folder.link)
+        self.calls += 1
         if answer.status == TOO_DEEP:
             self._folders[0] = _shallower(folder)
             return

@@ -1,7 +1,7 @@
 """A repository on this machine, bare or not, as a place."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from quarterdeck.files.places import ancestry, branches, local_checks, local_com
 from quarterdeck.files.places.place import (
     Author,
     Budget,
+    Changes,
     Check,
     CommitInfo,
     Entry,
@@ -81,6 +82,9 @@ class LocalPlace:
     def list_files(self, commit: str) -> list[Entry]:
         with self._opened() as store:
             return entries(store, store.commit(_id(commit)).tree)
+
+    def changes_between(self, before: str, after: str, *, wanted: Callable[[str], bool]) -> Changes | None:
+        return None  # a listing takes milliseconds
 
     def stat(self, commit: str, path: str) -> Stat:
         with self._opened() as store:

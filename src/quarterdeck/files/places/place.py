@@ -12,7 +12,7 @@ PlaceError, each with a message that says what to do next
 └── Unsupported   this kind of place has no such thing
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -127,6 +127,10 @@ class Entry:
     path: str
     kind: EntryKind = EntryKind.FILE
     size: int | None = None
+
+
+Changes = Mapping[str, Entry | None]
+"""What became of each path that differs between two commits; None: it is not there any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +258,9 @@ class Place(Protocol):
 
     def list_files(self, commit: str) -> list[Entry]:
         """Return every path of a commit, sorted; raises PlaceError when the place gives no more."""
+
+    def changes_between(self, before: str, after: str, *, wanted: Callable[[str], bool]) -> Changes | None:
+        """Return what became of the wanted paths that differ; None where listing is as cheap, or unclear."""
 
     def stat(self, commit: str, path: str) -> Stat:
         """Return what a path is; raises Missing also for a folder."""

@@ -1,7 +1,7 @@
 """All paths of one commit, as a tree to step through and a list to search; pure."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -34,14 +34,22 @@ class Level:
 
 
 class Listing:
-    """The entries of a commit, sorted by path; ``left_out`` counts names that can't be shown."""
+    """The entries of a commit, sorted by path, and the ``hidden`` paths, which can't be shown.
 
-    def __init__(self, entries: Sequence[Entry], *, left_out: int = 0) -> None:
+    ``steps`` is how many times it was derived from an earlier one since all was listed.
+    """
+
+    def __init__(self, entries: Iterable[Entry], *, hidden: Iterable[str] = (), steps: int = 0) -> None:
         self.entries = tuple(sorted(entries, key=lambda entry: entry.path))
-        self.left_out = left_out
+        self.hidden = frozenset(hidden)
+        self.steps = steps
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @property
+    def left_out(self) -> int:
+        return len(self.hidden)
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
@@ -50,7 +58,7 @@ class Listing:
     @cached_property
     def weight(self) -> int:
         """About how many bytes of memory it takes with what searching adds."""
-        return sum(4 * len(path) + 400 for path in self.paths)
+        return sum(4 * len(path) + 400 for path in (*self.paths, *self.hidden))
 
     @cached_property
     def _finder(self) -> Finder:

@@ -1,7 +1,8 @@
 """What is in a place: commits of branches, asked for every few seconds at most, and listings, kept by commit.
 
-A listing never changes, so it is kept without expiry, up to a weight. Who asks for what is being fetched
-waits for that fetch instead of beginning another one.
+A listing never changes, so it is kept without expiry, up to a weight. Where the place can say what differs,
+the next commit's is derived from a kept one. Who asks for what is being fetched waits for that fetch instead
+of beginning another one.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -11,8 +12,9 @@ from typing import Final, Generic, TypeVar
 
 from quarterdeck.core.clock import Clock
 from quarterdeck.files.models import PlaceRecord
-from quarterdeck.files.paths import is_allowed, is_shown
+from quarterdeck.files.paths import is_allowed
 from quarterdeck.files.places.place import Entry, Missing, Place, PlaceError, Ref, Throttled, Unanswered
+from quarterdeck.files.tree.deriving import MOST_STEPS, derived, listing_of
 from quarterdeck.files.tree.flights import Flights
 from quarterdeck.files.tree.kept import Kept
 from quarterdeck.files.tree.listing import Listing
@@ -84,6 +86,7 @@ class Trees:
         self._listings: Kept[Listing] = Kept(most_bytes)
         self._flights: Flights[Listing] = Flights()
         self._listed: Kept[Standing] = Kept(_MOST_ANSWERS)
+        self._newest: Kept[str] = Kept(_MOST_ANSWERS)
         self._tips: Answers[str] = Answers(clock, TIP_SECONDS)
         self._refs: Answers[list[Ref]] = Answers(clock, REFS_SECONDS)
         self._tags: Kept[bool] = Kept(_MOST_ANSWERS)
@@ -93,20 +96,23 @@ class Trees:
         """Return the paths of a commit that may be shown and that the place allows, sorted."""
         return self.listing(record, place, commit).entries
 
-    def listing(self, record: PlaceRecord, place: Place, commit: str) -> Listing:
-        """Return the listing of a commit; raises PlaceError when it is not kept and can't be fetched."""
+    def listing(self, record: PlaceRecord, place: Place, commit: str, *, ref: str = "") -> Listing:
+        """Return the listing of a commit; raises PlaceError when it is not kept and can't be fetched.
+
+        ``ref`` is what it is asked for by: the ref's last listing is likely to differ the least.
+        """
         key = _listing_key(record, commit)
         kept = self._listings.get(key)
         if kept is not None:
             return kept
-        return self._flights.call(key, lambda: self._fetch(key, record, place, commit))
+        return self._flights.call(key, lambda: self._fetch(record, place, commit, ref))
 
     def latest(self, record: PlaceRecord, place: Place, ref: str) -> tuple[Standing, Listing]:
         """Return a ref's listing; while the place gives none, its last one. Raises PlaceError."""
         standing = self.standing(record, place, ref)
         key = (*_key(record), ref)
         try:
-            listing = self.listing(record, place, standing.commit)
+            listing = self.listing(record, place, standing.commit, ref=ref)
         except _PASSING as error:
             before = self._listed.get(key)
             kept = self._listings.get(_listing_key(record, before.commit)) if before else None
@@ -158,13 +164,32 @@ class Trees:
         """Ask anew for a branch that was changed from here."""
         self._tips.forget((*_key(record), ref))
 
-    def _fetch(self, key: tuple[object, ...], record: PlaceRecord, place: Place, commit: str) -> Listing:
-        entries = place.list_files(commit)
-        allowed = [entry for entry in entries if is_allowed(entry.path, record.allowed_paths)]
-        shown = [entry for entry in allowed if is_shown(entry.path)]
-        listing = Listing(shown, left_out=len(allowed) - len(shown))
-        self._listings.put(key, listing, listing.weight)
+    def _fetch(self, record: PlaceRecord, place: Place, commit: str, ref: str) -> Listing:
+        listing = self._derived(record, place, commit, ref)
+        if listing is None:
+            listing = listing_of(place.list_files(commit), record.allowed_paths)
+        self._listings.put(_listing_key(record, commit), listing, listing.weight)
+        self._newest.put(_key(record), commit)
         return listing
+
+    def _derived(self, record: PlaceRecord, place: Place, commit: str, ref: str) -> Listing | None:
+        """Return the listing by what differs from a kept one, None where all has to be listed."""
+        before, listing = self._before(record, ref)
+        if listing is None or listing.steps >= MOST_STEPS:
+            return None
+        changes = place.changes_between(
+            before, commit, wanted=lambda path: is_allowed(path, record.allowed_paths)
+        )
+        return None if changes is None else derived(listing, changes)
+
+    def _before(self, record: PlaceRecord, ref: str) -> tuple[str, Listing | None]:
+        """Return the commit whose kept listing is nearest: the ref's last one, else the place's."""
+        listed = self._listed.get((*_key(record), ref))
+        for commit in (listed.commit if listed else None, self._newest.get(_key(record))):
+            listing = self._listings.get(_listing_key(record, commit)) if commit else None
+            if commit and listing is not None:
+                return commit, listing
+        return "", None
 
 
 def _listing_key(record: PlaceRecord, commit: str) -> tuple[object, ...]:
