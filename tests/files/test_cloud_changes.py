@@ -20,10 +20,12 @@ from quarterdeck.files.places.place import Entry, EntryKind, Throttled, Unanswer
 from quarterdeck.files.tree.deriving import MOST_STEPS, derived, listing_of
 from quarterdeck.files.tree.listing import Listing
 from quarterdeck.files.tree.trees import Trees
-from tests.files.cloud_factories import START, SetClock, place_at, running_loop
+from tests.clocks import SetClock
+from tests.files.cloud_factories import START, place_at
 from tests.files.cloud_server import CloudServer
 from tests.files.git_repository import EXECUTABLE, FILE, LINK, SUBMODULE
 from tests.files.repositories import Repository, make_repository
+from tests.loops import running_loop
 
 OTHER_REPOSITORY = b"5" * 40
 MANY: dict[str, bytes] = {
@@ -347,7 +349,7 @@ def test_the_limit_of_calls_is_not_for_listing_more(deck: Deck) -> None:
         with pytest.raises(Throttled):
             deck.listing(commit)
     assert len(deck.server.asked) == before + 1
-    deck.clock.seconds += 4000
+    deck.clock.forward(4000)
     assert deck.asked_for(commit) == ["differences", "file"]
 
 
@@ -375,7 +377,7 @@ def test_the_last_listing_of_the_same_branch_comes_before_the_latest_one(deck: D
     side = deck.push({f"conf/side{n}": b"1" for n in range(20)}, branch="side")
     second = deck.push({"top.md": b"# Top\n"})
     assert deck.asked_for(side) == ["differences", "list"]
-    deck.clock.seconds += 10
+    deck.clock.forward(10)
     before = len(deck.server.lines)
     assert deck.trees.latest(deck.record, deck.place, "main")[0].commit == second
     (line,) = [line for line in deck.server.lines[before:] if "/diffstat/" in line]

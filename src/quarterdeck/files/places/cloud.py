@@ -4,24 +4,22 @@ the branch's tip, the new branch, the commit (what it is compared with was read 
 a look for an open pull request of the same pair, and the pull request.
 """
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from quarterdeck.core.clock import Clock
-from quarterdeck.core.errors import Invalid
 from quarterdeck.core.loop import Loop
 from quarterdeck.files.models import PlaceRecord
 from quarterdeck.files.places import cloud_answers as answers
 from quarterdeck.files.places.allowance import Allowance
 from quarterdeck.files.places.answers import Answer, clean
-from quarterdeck.files.places.cloud_changes import ACCEPTED, MOST_CALLS, PAGE, find_changes
 from quarterdeck.files.places.cloud_checks import checks_of
 from quarterdeck.files.places.cloud_commits import Commits
-from quarterdeck.files.places.cloud_listing import TOO_DEEP, Walk
+from quarterdeck.files.places.cloud_proposals import Proposals
+from quarterdeck.files.places.cloud_query import only, quoted
 from quarterdeck.files.places.cloud_scopes import Scopes
+from quarterdeck.files.places.cloud_trees import CloudTrees
 from quarterdeck.files.places.contents import Content, Contents
 from quarterdeck.files.places.http import Call, Client, Endpoint
 from quarterdeck.files.places.place import (
@@ -37,12 +35,10 @@ from quarterdeck.files.places.place import (
     PlaceError,
     Proposal,
     ProposalDraft,
-    ProposalState,
     Ref,
     Stale,
     Stat,
     Unanswered,
-    Unchanged,
     Unsupported,
 )
 
@@ -51,13 +47,8 @@ HOURLY_LIMIT: Final = 1000
 """What Bitbucket allows a person's token; an access token's answers tell when it is more."""
 _PAGE: Final = 100
 _DEFAULT_BRANCH_SECONDS: Final = 300.0
-_MOST_WALKS: Final = 4
-_MOST_COSTS: Final = 1000
-_ACCOUNT: Final = re.compile(r"\{[0-9a-fA-F-]{32,40}\}\Z")
-_NUMBER: Final = re.compile(r"[0-9]{1,18}\Z")
 _BRANCH_EXISTS: Final = "BRANCH_ALREADY_EXISTS"
 _REFUSED_INPUT: Final = frozenset({400, 409})
-_PROPOSAL_FIELDS: Final = ("id", "title", "state", "links.html.href")
 
 
 def cloud_place(
@@ -99,12 +90,10 @@ class CloudPlace:
         self._main_branch = ("", float("-inf"))
         self._scopes = scopes
         self._contents = Contents()
-        self._walks: dict[str, Walk] = {}
-        self._costs: dict[str, int] = {}
-        """How many calls the listing of a commit took, or would take."""
-        self._unanswered = ("", "")
+        self._trees = CloudTrees(client, self._root, scopes.read)
         self._web = _web_base(client.base, workspace, repository)
         self._commits = Commits(self, client, self._root, scopes)
+        self._proposals = Proposals(client, self._root, scopes, tip_of=self.tip, web_base=self._web)
 
     def close(self) -> None:
         self._client.close()
@@ -124,7 +113,7 @@ class CloudPlace:
     def main_branch(self) -> str:
         """Return the repository's own main branch, asked anew; raises Missing when it is empty."""
         what = f"The repository “{clean('/'.join(self._root[1:]), 200)}”"
-        answer = self._get(query=(_fields("full_name", "mainbranch.name"),), what=what)
+        answer = self._get(query=(only("full_name", "mainbranch.name"),), what=what)
         name = answers.text_of(answer.json_object(), "mainbranch", "name")
         if not name:
             raise Missing("The repository is empty: it has no branch yet. Make the first commit elsewhere.")
@@ -137,10 +126,10 @@ class CloudPlace:
     def _refs(self, kind: str, text: str, limit: int) -> list[Ref]:
         if limit <= 0:
             return []
-        fields = _fields("values.name", "values.target.hash", "values.target.date", "next")
+        fields = only("values.name", "values.target.hash", "values.target.date", "next")
         query = [fields, ("sort", "-target.date"), ("pagelen", str(min(limit, _PAGE)))]
         if text:
-            query.append(("q", f"name ~ {_quoted(text)}"))
+            query.append(("q", f"name ~ {quoted(text)}"))
         call = self._call("refs", kind, query=query, what="The repository", is_listing=True)
         found: list[Ref] = []
         seen: set[str] = set()
@@ -162,13 +151,13 @@ class CloudPlace:
     def _target(self, kind: str, name: str, what: str) -> str:
         if not name:
             raise Missing(f"{what} has no name.")
-        answer = self._get("refs", kind, *name.split("/"), query=(_fields("name", "target.hash"),), what=what)
+        answer = self._get("refs", kind, *name.split("/"), query=(only("name", "target.hash"),), what=what)
         return answers.hash_of(answer.json_object(), "target", "hash")
 
     def resolve(self, ref: str) -> str:
         """A full hash is asked for as such first: to name a branch so is forbidden nearly everywhere."""
         if answers.FULL_HASH.match(ref):
-            answer = self._get("commit", ref, query=(_fields("hash"),), what=f"The commit {ref}")
+            answer = self._get("commit", ref, query=(only("hash"),), what=f"The commit {ref}")
             return answers.hash_of(answer.json_object(), "hash")
         try:
             return self.tip(ref)
@@ -176,61 +165,10 @@ class CloudPlace:
             return self._target("tags", ref, f"A branch or a tag “{clean(ref, 100)}”")
 
     def list_files(self, commit: str) -> list[Entry]:
-        """What was read before a failure is kept for a while: the next call goes on from there."""
-        walk = self._walks.pop(commit, None) or Walk()
-        try:
-            found = walk.finish(lambda path, depth, link: self._tree_page(commit, path, depth, link))
-        except Exception:
-            self._walks[commit] = walk
-            while len(self._walks) > _MOST_WALKS:
-                self._walks.pop(next(iter(self._walks)), None)
-            raise
-        self._note_cost(commit, walk.calls)
-        return found
-
-    def _note_cost(self, commit: str, calls: int) -> None:
-        self._costs[commit] = calls
-        while len(self._costs) > _MOST_COSTS:
-            self._costs.pop(next(iter(self._costs)), None)
-
-    def _tree_page(self, commit: str, path: str, depth: int, link: str) -> Answer:
-        what = f"The commit {commit}"
-        accepts = frozenset({200, TOO_DEEP})
-        if link:
-            return self._client.call(self._call(link=link, what=what, accepts=accepts, is_listing=True))
-        fields = _fields("values.path", "values.type", "values.size", "values.attributes", "next")
-        query = (("max_depth", str(depth)), ("pagelen", str(_PAGE)), fields)
-        folder = (*path.split("/"), "") if path else ("",)  # the root is found with its slash only
-        call = self._call("src", commit, *folder, query=query, what=what, accepts=accepts, is_listing=True)
-        return self._client.call(call)
+        return self._trees.list_files(commit)
 
     def changes_between(self, before: str, after: str, *, wanted: Callable[[str], bool]) -> Changes | None:
-        """None where that would take as many calls as listing the earlier one, or had no answer before."""
-        cost = self._costs.get(before, MOST_CALLS + 1)
-        most = min(MOST_CALLS, cost - 1)
-        if most < 2 or after in self._walks or self._unanswered == (before, after):
-            return None
-        try:
-            found = find_changes(
-                lambda link: self._differences(before, after, link),
-                lambda path: self._meta(after, path, accepts=ACCEPTED, is_listing=True),
-                wanted=wanted,
-                most_calls=most,
-            )
-        except Unanswered:
-            self._unanswered = (before, after)
-            raise
-        if found is not None:
-            self._note_cost(after, cost)
-        return found
-
-    def _differences(self, before: str, after: str, link: str) -> Answer:
-        """Ask for a page of what differs: Bitbucket wants the commit that holds the changes first."""
-        if link:
-            return self._client.call(self._call(link=link, accepts=ACCEPTED, is_listing=True))
-        fields = _fields("values.status", "values.old.path", "values.new.path", "next")
-        query = (("topic", "false"), ("renames", "false"), ("pagelen", str(PAGE)), fields)
-        return self._get("diffstat", f"{after}..{before}", query=query, accepts=ACCEPTED, is_listing=True)
+        return self._trees.changes_between(before, after, wanted=wanted)
 
     def stat(self, commit: str, path: str) -> Stat:
         found = self.meta(commit, path)
@@ -240,11 +178,7 @@ class CloudPlace:
 
     def meta(self, commit: str, path: str) -> answers.Json:
         """Return what Bitbucket says about a path, a folder too."""
-        return self._meta(commit, path).json_object()
-
-    def _meta(self, commit: str, path: str, **more: Any) -> Answer:
-        query = (("format", "meta"), _fields("path", "type", "size", "attributes"))
-        return self._get("src", commit, *path.split("/"), query=query, what=_file(path), **more)
+        return self._trees.meta(commit, path).json_object()
 
     def read(self, commit: str, path: str, *, most_bytes: int) -> bytes:
         return self.content(commit, path, most_bytes=most_bytes).content
@@ -271,7 +205,7 @@ class CloudPlace:
 
     def last_change(self, commit: str, path: str) -> CommitInfo | None:
         names = ("hash", "date", "message", "author.raw", "author.user.display_name")
-        fields = _fields(*(f"values.commit.{name}" for name in names))
+        fields = only(*(f"values.commit.{name}" for name in names))
         query = (("pagelen", "1"), ("renames", "false"), fields)
         try:
             page = self._get("filehistory", commit, *path.split("/"), query=query, what=_file(path))
@@ -281,7 +215,7 @@ class CloudPlace:
         return answers.change_of(values[0]) if values else None
 
     def holds(self, commit: str, earlier: str) -> bool:
-        query = (("include", earlier), ("exclude", commit), ("pagelen", "1"), _fields("values.hash"))
+        query = (("include", earlier), ("exclude", commit), ("pagelen", "1"), only("values.hash"))
         page = self._get("commits", query=query, what=f"The commit {earlier} or {commit}").json_object()
         answers.values_of(page)  # raises for what is no list
         return bool(page["values"] == [])
@@ -336,67 +270,10 @@ class CloudPlace:
         raise Unsupported("At Bitbucket a pull request brings one branch into another: open one.")
 
     def open_proposal(self, draft: ProposalDraft) -> Proposal:
-        if not all(_ACCOUNT.match(reviewer) for reviewer in draft.reviewers):
-            raise Invalid({"reviewers": "Give Bitbucket accounts by their UUID in braces, such as {1a2b…}."})
-        found = self._open_proposal_of(draft)
-        if found is not None:
-            return found
-        needs = self._scopes.propose
-        call = self._call("pullrequests", method="POST", json=_proposal_body(draft), needs=needs,
-                          accepts=frozenset({200, 201}) | _REFUSED_INPUT)  # fmt: skip
-        try:
-            answer = self._client.call(call)
-        except Unanswered as error:
-            found = self._open_proposal_of(draft) if error.extra.get("is_unsure") else None
-            if found is None:
-                raise
-            return found
-        if answer.status in _REFUSED_INPUT:
-            raise self._not_proposed(draft, answer)
-        return answers.proposal_of(answer.json_object(), web_base=self._web)
-
-    def _open_proposal_of(self, draft: ProposalDraft) -> Proposal | None:
-        """Return the open pull request of the same pair, so that a second try doesn't change its words."""
-        q = (
-            f"source.branch.name = {_quoted(draft.source)} AND "
-            f'destination.branch.name = {_quoted(draft.target)} AND state = "OPEN"'
-        )
-        names = (*_PROPOSAL_FIELDS, "source.branch.name", "destination.branch.name")
-        fields = _fields(*(f"values.{name}" for name in names))
-        query = (("state", "OPEN"), ("q", q), ("pagelen", "10"), fields)
-        page = self._get("pullrequests", query=query, needs=self._scopes.propose).json_object()
-        for value in answers.values_of(page):
-            ends = (
-                answers.text_of(value, "source", "branch", "name"),
-                answers.text_of(value, "destination", "branch", "name"),
-            )
-            if ends == (draft.source, draft.target) and value.get("state") == "OPEN":
-                return answers.proposal_of(value, web_base=self._web)
-        return None
-
-    def _not_proposed(self, draft: ProposalDraft, answer: Answer) -> PlaceError:
-        """Find out what a refused pull request is for; Bitbucket's words are not to decide by."""
-        if self.tip(draft.source) == self.tip(draft.target):
-            return Unchanged("There is nothing to merge: both branches are at the same commit.")
-        return self._client.error(answer, what="The pull request")
+        return self._proposals.open(draft)
 
     def proposal(self, id_: str) -> Proposal:
-        if not _NUMBER.match(id_):
-            raise Missing("There is no such pull request.")
-        what, needs = f"The pull request {id_}", self._scopes.see_proposals
-        answer = self._get("pullrequests", id_, query=(_fields(*_PROPOSAL_FIELDS),), what=what, needs=needs)
-        found = answers.proposal_of(answer.json_object(), web_base=self._web)
-        if found.state is not ProposalState.OPEN:
-            return found
-        return replace(found, is_conflicted=self._is_conflicted(id_))
-
-    def _is_conflicted(self, id_: str) -> bool | None:
-        """The call is young, and missing here and there: any failure of it means "unknown"."""
-        try:
-            page = self._get("pullrequests", id_, "conflicts", follows=True).json_object()
-            return bool(answers.values_of(page))
-        except PlaceError:
-            return None
+        return self._proposals.get(id_)
 
     def link_to_file(self, ref: str, path: str) -> str:
         if not self._web:
@@ -416,33 +293,8 @@ class CloudPlace:
         return self._client.call(self._call(*segments, **more))
 
 
-def _fields(*names: str) -> tuple[str, str]:
-    """Return the parameter that trims an answer to these members."""
-    return "fields", ",".join(names)
-
-
 def _file(path: str) -> str:
     return f"The file “{clean(path)}”"
-
-
-def _quoted(text: str) -> str:
-    """Return a text as Bitbucket's query language has it."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _proposal_body(draft: ProposalDraft) -> dict[str, object]:
-    body: dict[str, object] = {
-        "type": "pullrequest",
-        "title": draft.title,
-        "source": {"branch": {"name": draft.source}},
-        "destination": {"branch": {"name": draft.target}},
-        "close_source_branch": draft.close_source,
-    }
-    if draft.description:
-        body["description"] = draft.description
-    if draft.reviewers:
-        body["reviewers"] = [{"uuid": uuid} for uuid in draft.reviewers]
-    return body
 
 
 def _web_base(api_base: str, workspace: str, repository: str) -> str:
