@@ -50,6 +50,7 @@ PAGES = [
     "/files/example/view?ref=main&path=nginx/shop.conf",
     "/files/example/view?ref=main&path=images/dot.png",
     "/files/example/new?ref=main",
+    "/files/example/first",
     "/files/changes?state=merged",
     "/files/places",
     "/files/places/add?kind=cloud",

@@ -166,6 +166,9 @@ NEEDS: Final = {
         GET    /api/v1/changes/<change_id>/patch                change
         """,
     Need(Way.SIGNED_IN, _OPERATOR, "files:write", by_place=True): """
+        GET    /files/<name>/first
+        POST   /files/<name>/first
+        POST   /api/v1/places/<name>/first-commit
         GET    /files/<name>/new
         POST   /files/<name>/new
         POST   /files/changes/<change_id>/files                 change

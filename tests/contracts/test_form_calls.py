@@ -21,6 +21,7 @@ CALLS: Final = {
     "POST {base}/{}/revoke": "DELETE /tokens/{}",
     "POST /bases": "POST /bases",
     "POST /bases/{}/remove": "DELETE /bases/{}",
+    "POST /files/{}/first": "POST /places/{}/first-commit",
     "POST /files/{}/new": "POST /changes",
     "POST /files/changes/{}/discard": "POST /changes/{}/discard",
     "POST /files/changes/{}/drop": "DELETE /changes/{}/drafts",

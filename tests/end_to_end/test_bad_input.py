@@ -45,6 +45,7 @@ VALID: dict[str, dict[str, Any]] = {
     "POST /api/v1/hosts/invitations": {"name": "bad-1"},
     "POST /api/v1/bases": {"name": "bad-1", "url": "https://api.example.org"},
     "POST /api/v1/places": PLACE,
+    "POST /api/v1/places/{name}/first-commit": {"path": "README.md", "text": "# A", "message": "Begin"},
     "POST /api/v1/changes": {"place": "absent", "path": "conf/app.yml"},
     "POST /api/v1/changes/{change_id}/files": {"path": "conf/app.yml"},
     "PUT /api/v1/changes/{change_id}/drafts": {"text": "port: 8080"},

@@ -140,6 +140,19 @@ def data_center_world(master: tuple[CheapParts, SetClock], tmp_path: Path) -> It
         yield _world(master, server)
 
 
+@pytest.fixture
+def empty_cloud(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
+    with contextlib.closing(CloudServer(tmp_path / "acme.git")) as server:
+        yield _world(master, server)
+        assert server.faults == []
+
+
+@pytest.fixture
+def empty_center(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
+    with data_center(tmp_path / "ops.git") as server:
+        yield _world(master, server)
+
+
 def _files() -> dict[str, bytes | None]:
     return {str(path).rpartition(":")[2]: content for path, content in FILES.items()}
 

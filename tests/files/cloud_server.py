@@ -373,18 +373,19 @@ def _delete_branch(server: CloudServer, given: Given) -> Result:
 def _create_commit(server: CloudServer, given: Given) -> Result:
     fields = [(part.name, part.content.decode()) for part in given.form if part.filename is None]
     names = [name for name, _ in fields if name != "files"]
-    if sorted(names) != ["author", "branch", "message", "parents"]:
+    is_first = not server.git.refs("heads")
+    if sorted(names) != ["author", "branch", "message", *(() if is_first else ["parents"])]:
         raise Misused(f"the fields {names}")
     meta = dict(fields)
     if not re.fullmatch(r"[^<>\n]+ <[^<>\n ]+>", meta["author"]) or not meta["message"].strip():
         raise Misused(f"the author {meta['author']!r}, or a message that is empty")
-    tip = server.git.tip(meta["branch"])
-    if tip is not None and tip != meta["parents"]:
+    tip, parent = server.git.tip(meta["branch"]), meta.get("parents", "")
+    if tip is not None and tip != parent:
         raise Denied(409, "The parent is not the tip of the branch.")
-    files, modes = _changes(
-        server, given, [value for name, value in fields if name == "files"], meta["parents"]
-    )
-    if tip is None:
+    files, modes = _changes(server, given, [value for name, value in fields if name == "files"], parent)
+    if is_first:
+        server.git.default = meta["branch"]
+    elif tip is None:
         server.git.point(meta["branch"], meta["parents"])
     made = server.git.commit(meta["branch"], files, meta["message"], author=meta["author"], modes=modes)
     return Result(201, headers={"Location": f"{server.base}/commit/{made}"})

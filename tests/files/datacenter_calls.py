@@ -155,9 +155,12 @@ def edit(server: "DataCenter", given: Given, parts: Mapping[str, str]) -> Found:
             409, "The edit was rejected by a hook.", "hook.repository.RepositoryHookVetoedException",
             {"details": list(server.vetoes)},
         )  # fmt: skip
-    tip = _edited_tip(server, branch, form.get("sourceBranch", b"").decode())
-    there = server.git.content(tip, path)
-    _check_edit(server, path, tip, base=base, there=there, content=form["content"])
+    if server.git.refs("heads"):
+        tip = _edited_tip(server, branch, form.get("sourceBranch", b"").decode())
+        there = server.git.content(tip, path)
+        _check_edit(server, path, tip, base=base, there=there, content=form["content"])
+    elif base:
+        raise Denied(404, f"Commit '{base}' does not exist.", "commit.NoSuchCommitException")
     message = form.get("message", b"").decode() or f"{path} edited online with Bitbucket"
     author = f"{caller.name.title()} <{caller.mail}>"
     return Found(

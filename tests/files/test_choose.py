@@ -123,7 +123,10 @@ def test_an_empty_repository_and_a_branch_that_is_gone_are_said_so(world: World)
     world.add("deck", FILES)
     vera = world.as_("vera")
     empty = vera.get("/files/empty")
-    assert (empty.status_code, "empty" in empty.text.partition("<main")[2]) == (404, True)
+    assert (empty.status_code, "This repository is empty" in empty.text) == (200, True)
+    assert "/files/empty/first" not in empty.text
+    assert 'href="/files/empty/first"' in world.as_("oskar").get("/files/empty").text
+    assert vera.api("GET", "/places/empty/files").status_code == 404
     gone = vera.get("/files/deck?ref=gone")
     assert gone.status_code == 404
     assert 'href="/files/deck?ref=main"' in gone.text

@@ -106,6 +106,17 @@ def test_looking_costs_few_calls(cloud: BitbucketWorld) -> None:
     assert len(cloud.server.lines) == 1
 
 
+def test_target_that_is_not_told_is_asked_for_as_seldom(cloud: BitbucketWorld) -> None:
+    change = cloud.commit(cloud.changed("mine\n"))
+    cloud.clock.forward(seconds=31)
+    cloud.fail(r"^GET .*/refs/branches/main", status=403, times=9)
+    assert cloud.changes.refreshed(cloud.actor("oskar"), change.id)[1] != ""
+    asked = len(cloud.server.lines)
+    for _ in range(3):
+        cloud.changes.refreshed(cloud.actor("oskar"), change.id)
+    assert len(cloud.server.lines) == asked
+
+
 def test_place_that_does_not_answer_ends_nothing(cloud: BitbucketWorld) -> None:
     change = cloud.commit(cloud.changed("mine\n"))
     cloud.server.git.point("main", change.tip)

@@ -9,7 +9,7 @@ from quarterdeck.access.permissions import may
 from quarterdeck.core.actors import Actor
 from quarterdeck.core.db import Database
 from quarterdeck.files.models import ChangeState, FileDraft, FileEdit, PlaceRecord
-from quarterdeck.files.places.place import Budget, Entry, Place, PlaceError, Ref
+from quarterdeck.files.places.place import Budget, Entry, Missing, Place, PlaceError, Ref
 from quarterdeck.files.recent import MOST_OF_ONE, Recent
 from quarterdeck.files.register import Places, target_of
 from quarterdeck.files.tree.listing import Level, Listing
@@ -47,6 +47,8 @@ class Choice:
     drafts: tuple[OwnDraft, ...] = ()
     budget: Budget | None = None
     trouble: PlaceError | None = None
+    is_empty: bool = False
+    """The repository has no commit: the first file is to be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,14 @@ class Choosing:
             drafts=self._drafts(actor, record),
             budget=place.budget(),
             trouble=trouble,
+            is_empty=isinstance(trouble, Missing) and self._is_empty(record, place),
         )
+
+    def _is_empty(self, record: PlaceRecord, place: Place) -> bool:
+        try:
+            return not self._trees.refs(record, place, limit=MOST_REFS)
+        except PlaceError:
+            return False
 
     def _drafts(self, actor: Actor, record: PlaceRecord) -> tuple[OwnDraft, ...]:
         """Return what the actor is changing here and has not committed as it is, the latest first."""

@@ -115,7 +115,7 @@ def _refs(name: str, text: str) -> tuple[list[Ref], PlaceError | None]:
 def _with_status(page: str, choice: Choice) -> Response:
     """Answer with the trouble's status where there is nothing to choose, so that programs see it too."""
     trouble = choice.trouble
-    response = make_response(page, 200 if trouble is None else trouble.status)
+    response = make_response(page, 200 if trouble is None or choice.is_empty else trouble.status)
     if isinstance(trouble, Throttled):
         response.headers["Retry-After"] = str(trouble.retry_after)
     return response

@@ -21,6 +21,7 @@ from quarterdeck.files.changes.forms import (
     DraftBody,
     DraftQuery,
     FileBody,
+    FirstCommitBody,
     ProposeBody,
 )
 from quarterdeck.files.changes.service import Changes
@@ -65,6 +66,14 @@ class ChangeOut(BaseModel):
     created_at: datetime
     updated_at: datetime
     ended_at: datetime | None
+
+
+class FirstCommitOut(BaseModel, title="FirstCommit"):
+    """The commit that a repository began with."""
+
+    branch: str
+    commit: str
+    path: str
 
 
 class ChangeListOut(BaseModel):
@@ -158,6 +167,20 @@ def change_begin(body: ChangeBody) -> tuple[Json, int, Mapping[str, str]]:
     begun = _changes().begin(web.actor(), body.place, body.wanted())
     where = {"Location": f"/api/v1/changes/{begun.change.id}"}
     return change_json(begun.change), 201 if begun.is_new else 200, where
+
+
+@blueprint.post("/places/<name>/first-commit")
+@web.allow("file.write")
+@blueprint.input(FirstCommitBody, arg_name="body")
+@blueprint.output(FirstCommitOut, status_code=201)
+@blueprint.doc(
+    summary="Make the first commit of an empty repository",
+    responses={404: "There is no such place", 409: "It has a commit already", **_FAILS},
+)
+def place_first_commit(name: str, body: FirstCommitBody) -> Json:
+    """It is made on the main branch itself: there is nothing yet that a change could begin from."""
+    made = _changes().first.make(web.actor(), name, body.file())
+    return {"branch": made.branch, "commit": made.commit, "path": made.path}
 
 
 @blueprint.get("/changes/<change_id>")

@@ -91,7 +91,7 @@ class Committing:
         Raises Invalid without a message, Unchanged, FilesMoved with the files to look at, Conflict for a
         change that has ended, and any PlaceError; the drafts are kept whatever happens.
         """
-        message = _checked(wish.message)
+        message = checked_message(wish.message)
         with self._turns.turn(change_id):
             change = self._rights.own(actor, change_id)
             if wish.tip and change.tip not in ("", wish.tip) and not change.waiting:
@@ -277,7 +277,8 @@ def _waits(draft: DraftRecord) -> bool:
     return draft.is_waiting and (draft.is_changed or bool(draft.committed))
 
 
-def _checked(message: str) -> str:
+def checked_message(message: str) -> str:
+    """Return the message of a commit, clean; raises Invalid."""
     clean = message.replace("\r\n", "\n").replace("\r", "\n").strip()
     if not clean:
         raise Invalid({"message": "Say what you changed, and why."})

@@ -10,6 +10,7 @@ from quarterdeck.core.errors import Invalid
 from quarterdeck.core.forms import Form, example
 from quarterdeck.files.changes.committing import CommitWish
 from quarterdeck.files.changes.conflicts import Decision, Keep, Side
+from quarterdeck.files.changes.first import FirstFile
 from quarterdeck.files.changes.originals import Wanted
 from quarterdeck.files.changes.proposing import ProposalWish
 from quarterdeck.files.changes.states import NOT_FINAL
@@ -45,6 +46,19 @@ class FileBody(Form, title="NewChangeFile"):
 
     def wanted(self) -> Wanted:
         return Wanted(self.path, self.action, self.new_path, encoding=self.encoding)
+
+
+class FirstCommitBody(Form, title="NewFirstCommit"):
+    """The file that an empty repository begins with, as UTF-8 with line feeds."""
+
+    model_config = example({"path": "README.md", "text": "# Configuration\n", "message": "Begin"})
+
+    path: Path
+    text: str = Field(default="", max_length=_LONGEST_TEXT)
+    message: str = Field(max_length=20_000)
+
+    def file(self) -> FirstFile:
+        return FirstFile(self.path, self.text, self.message)
 
 
 class ChangeBody(FileBody, title="NewChange"):

@@ -136,7 +136,11 @@ class Proposing:
         _, place = self._rights.open(change)
         target_tip = self._target_tip(change, place)
         seen = f"{change.tip} {target_tip}"
-        if target_tip == change.base or self._compared.get(change.id) == seen or not self._claim(change.id):
+        if (
+            target_tip in ("", change.base)
+            or self._compared.get(change.id) == seen
+            or not self._claim(change.id)
+        ):
             return change
         is_merged = place.holds(target_tip, change.tip)
         with self._lock:
@@ -158,16 +162,20 @@ class Proposing:
         return ended
 
     def _target_tip(self, change: ChangeRecord, place: Place) -> str:
-        """Return where the target of a change is, asked for every 30 s at most."""
+        """Return where the target of a change is, asked for every 30 s at most, also where that failed.
+
+        Until it is known, it is empty.
+        """
         key, now = (change.place_id, change.target), self._clock.monotonic()
         with self._lock:
-            asked_at, tip = self._tips.get(key, (0.0, ""))
-            if tip and now - asked_at < REFRESH_SECONDS:
-                return tip
-        tip = place.tip(change.target)
-        with self._lock:
+            known = self._tips.get(key)
+            if known is not None and now - known[0] < REFRESH_SECONDS:
+                return known[1]
             if len(self._tips) >= _MOST_KNOWN:
                 self._tips.clear()
+            self._tips[key] = now, ""
+        tip = place.tip(change.target)
+        with self._lock:
             self._tips[key] = now, tip
         return tip
 

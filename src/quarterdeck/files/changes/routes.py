@@ -15,6 +15,7 @@ from quarterdeck.files.changes.forms import (
     UNFINISHED,
     ChangeListQuery,
     FileBody,
+    FirstCommitBody,
     ProposeBody,
 )
 from quarterdeck.files.changes.originals import Wanted
@@ -102,6 +103,24 @@ def change_begin(name: str) -> Answer:
         return redirect(f"/files/changes/{begun.change.id}/commit", 303)
     more = {} if begun.is_new else {"kept": "yes"}
     return redirect(edit_url(begun.change.id, begun.path, **more), 303)
+
+
+@blueprint.get("/files/<name>/first")
+@web.allow("file.write")
+def first_commit_ask(name: str) -> Page:
+    """Ask for the file that an empty repository begins with."""
+    return _first_page(name, {"path": "README.md", "message": "Begin"}, {})
+
+
+@blueprint.post("/files/<name>/first")
+@web.allow("file.write")
+def first_commit(name: str) -> Answer:
+    values = _values("path", "text", "message")
+    try:
+        made = _changes().first.make(web.actor(), name, parse(FirstCommitBody, values).file())
+    except (Invalid, PlaceError) as error:
+        return _first_page(name, values, _messages(error, "path")), error.status
+    return redirect(f"/files/{name}/view?{urlencode({'ref': made.branch, 'path': made.path})}", 303)
 
 
 @blueprint.get("/files/changes/<change_id>")
@@ -262,6 +281,11 @@ def _begin_page(place: str, values: dict[str, str], errors: dict[str, str]) -> s
         values=values,
         errors=errors,
     )
+
+
+def _first_page(place: str, values: dict[str, str], errors: dict[str, str]) -> str:
+    record = web.part(Files).places.get(web.actor(), place, "file.write")
+    return render_template("files/first_commit.html", place=record, values=values, errors=errors)
 
 
 def _rename_page(place: str, values: dict[str, str]) -> Page:

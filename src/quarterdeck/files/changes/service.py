@@ -14,6 +14,7 @@ from quarterdeck.files.changes.cleaning import Cleaning
 from quarterdeck.files.changes.committing import Committing, CommitWish
 from quarterdeck.files.changes.conflicts import Conflicts
 from quarterdeck.files.changes.drafts import Drafts, current, original_text_of, text_of
+from quarterdeck.files.changes.first import FirstCommits
 from quarterdeck.files.changes.originals import Wanted
 from quarterdeck.files.changes.proposing import ProposalWish, Proposing
 from quarterdeck.files.changes.records import ChangeRecord, DraftRecord
@@ -73,6 +74,7 @@ class Changes:
         self._history, self._author_of = history, author_of
         self._places, self._forget = places, forget
         self.beginning = Beginning(self._store, self._rights, history)
+        self.first = FirstCommits(self._rights, history, author_of, forget)
         self.drafts = Drafts(self._store, self._rights)
         self.committing = Committing(self._store, self._rights, history, self.beginning, author_of)
         self.conflicts = Conflicts(self._store, self._rights)

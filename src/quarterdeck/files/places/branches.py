@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from quarterdeck.files import paths
-from quarterdeck.files.places.place import Exists, Missing, PlaceError, Refused
+from quarterdeck.files.places.place import FIRST_BRANCH, Exists, Missing, PlaceError, Refused
 
 if TYPE_CHECKING:
     from quarterdeck.files.places.store import Store
@@ -61,6 +61,13 @@ def default(store: "Store") -> str:
     if not there:
         raise Missing("The repository is empty: it has no branch yet. Push a first commit to it.")
     return next((name for name in ("main", "master") if name in there), min(there))
+
+
+def unborn(store: "Store") -> str:
+    """Return the branch that HEAD names in an empty repository; main where it names none."""
+    name = (store.head() or b"").decode("utf-8", "replace")
+    short = name.removeprefix(HEADS.decode())
+    return short if short != name and _is_good(short) else FIRST_BRANCH
 
 
 def create(store: "Store", branch: str, commit: bytes) -> None:

@@ -23,6 +23,8 @@ from quarterdeck.files.places.cloud_trees import CloudTrees
 from quarterdeck.files.places.contents import Content, Contents
 from quarterdeck.files.places.http import Call, Client, Endpoint
 from quarterdeck.files.places.place import (
+    FIRST_BRANCH,
+    Action,
     Author,
     Budget,
     Changes,
@@ -116,7 +118,7 @@ class CloudPlace:
         answer = self._get(query=(only("full_name", "mainbranch.name"),), what=what)
         name = answers.text_of(answer.json_object(), "mainbranch", "name")
         if not name:
-            raise Missing("The repository is empty: it has no branch yet. Make the first commit elsewhere.")
+            raise Missing("The repository is empty: it has no branch yet. Make the first commit.")
         return name
 
     def refs(self, text: str = "", *, limit: int = 100) -> list[Ref]:
@@ -263,6 +265,13 @@ class CloudPlace:
         self, branch: str, base: str, changes: Sequence[FileChange], message: str, author: Author
     ) -> str:
         return self._commits.commit(branch, base, changes, message, author)
+
+    def first_branch(self) -> str:
+        return self._default_branch or FIRST_BRANCH
+
+    def first_commit(self, branch: str, path: str, content: bytes, message: str, author: Author) -> str:
+        change = FileChange(path, Action.WRITE, content, is_new=True)
+        return self._commits.first(branch, change, message, author)
 
     def merge(
         self, branch: str, target: str, *, tip: str, target_tip: str, author: Author, message: str

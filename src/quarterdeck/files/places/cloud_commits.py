@@ -72,6 +72,19 @@ class Commits:
             parent = self._moved(branch, base, parent, wanted, answer)
         raise Stale("Others commit on this branch all the time; try again in a moment.")
 
+    def first(self, branch: str, change: FileChange, message: str, author: Author) -> str:
+        """Return the root commit of an empty repository; its branch becomes the main one."""
+        try:
+            answer = self._send(branch, "", [change], message, author)
+        except Unanswered as error:
+            made = self._made(branch, "", message) if error.extra.get("is_unsure") else ""
+            if made:
+                return made
+            raise
+        if answer.status == _MOVED:
+            raise Exists(f"There is a branch “{clean(branch, 100)}” by now.")
+        return self._new_tip(branch, answer)
+
     def _is_change(self, base: str, change: FileChange) -> bool:
         """Tell whether a change would change something; raises Exists for a new file that is there."""
         if change.is_new:
@@ -106,7 +119,7 @@ class Commits:
             ("message", message),
             ("author", _signature(author)),
             ("branch", branch),
-            ("parents", parent),
+            *([("parents", parent)] if parent else []),
         ]
         deleted = [change.path for change in changes if change.action is Action.DELETE]
         fields += [("files", f"/{path}") for path in deleted]
@@ -156,7 +169,10 @@ class Commits:
             return ""
         parents = found.get("parents")
         hashes = [answers.text_of(each, "hash") for each in parents] if isinstance(parents, list) else []
-        is_ours = hashes == [parent] and answers.text_of(found, "message").strip() == message.strip()
+        is_ours = (
+            hashes == ([parent] if parent else [])
+            and answers.text_of(found, "message").strip() == message.strip()
+        )
         return tip if is_ours else ""
 
 

@@ -36,6 +36,8 @@ from quarterdeck.files.places.datacenter_commits import Commits
 from quarterdeck.files.places.datacenter_proposals import Proposals
 from quarterdeck.files.places.http import Client, Endpoint
 from quarterdeck.files.places.place import (
+    FIRST_BRANCH,
+    Action,
     Author,
     Budget,
     Changes,
@@ -221,6 +223,13 @@ class DataCenterPlace:
         self, branch: str, base: str, changes: Sequence[FileChange], message: str, author: Author
     ) -> str:
         return self._commits.commit(branch, base, changes, message, author)
+
+    def first_branch(self) -> str:
+        return self._default_branch or FIRST_BRANCH
+
+    def first_commit(self, branch: str, path: str, content: bytes, message: str, author: Author) -> str:
+        change = FileChange(path, Action.WRITE, content, is_new=True)
+        return self._commits.commit(branch, "", [change], message, author)
 
     def merge(
         self, branch: str, target: str, *, tip: str, target_tip: str, author: Author, message: str

@@ -12,6 +12,7 @@ from quarterdeck.core.errors import TooLarge
 from quarterdeck.files import paths
 from quarterdeck.files.places import ancestry, branches, local_checks, local_commits
 from quarterdeck.files.places.place import (
+    Action,
     Author,
     Budget,
     Changes,
@@ -141,6 +142,19 @@ class LocalPlace:
                 if branches.move(store, branch, tip, made):
                     return made.decode()
         raise Stale(f"The branch “{branch}” moves all the time; try again.", paths=[])
+
+    def first_branch(self) -> str:
+        with self._opened() as store:
+            return self._branch or branches.unborn(store)
+
+    def first_commit(self, branch: str, path: str, content: bytes, message: str, author: Author) -> str:
+        change = FileChange(path, Action.WRITE, content, is_new=True)
+        local_commits.check_changes([change])
+        with self._opened() as store, self._writing:
+            branches.refuse_checked_out(store, branch)
+            made = self._write_commit(store, local_commits.first_tree(store, change), [], message, author)
+            branches.create(store, branch, made)
+        return made.decode()
 
     def merge(
         self, branch: str, target: str, *, tip: str, target_tip: str, author: Author, message: str

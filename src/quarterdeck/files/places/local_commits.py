@@ -37,6 +37,13 @@ def changed_tree(store: "Store", base: bytes, tip: bytes, changes: Sequence[File
     return after
 
 
+def first_tree(store: "Store", change: FileChange) -> bytes:
+    """Write a tree that holds one file."""
+    edit = TreeEdit(store, store.write_folder({}))
+    _apply(edit, store, change)
+    return edit.write()
+
+
 def _apply(edit: TreeEdit, store: "Store", change: FileChange) -> None:
     path = paths.encode_path(change.path)
     if change.action is Action.DELETE:

@@ -16,9 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from quarterdeck.core.errors import QuarterdeckError
+
+FIRST_BRANCH: Final = "main"
+"""What the branch of a first commit is called where nothing names another one."""
 
 
 class PlaceError(QuarterdeckError):
@@ -289,6 +292,15 @@ class Place(Protocol):
         must hold the same files (Data Center: per file); else Stale. Raises Unchanged and Exists. Where a
         commit has one file only (Data Center) several are several commits in the order given: all are
         checked before the first, and a failure after it is PartlyCommitted.
+        """
+
+    def first_branch(self) -> str:
+        """Return the branch that the first commit of an empty repository is to be on."""
+
+    def first_commit(self, branch: str, path: str, content: bytes, message: str, author: Author) -> str:
+        """Make the first commit of an empty repository, with one file, and return it.
+
+        That it is empty is for the caller to look at; raises Exists when the branch or the file is there.
         """
 
     def merge(
