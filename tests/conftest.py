@@ -1,12 +1,13 @@
 """Fixtures that tests of several folders use."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from flask import Flask
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 
+from quarterdeck.hosts.ssh import SshPool
 from tests.sshd import SshKeys, SshServer
 from tests.sshd import ssh_keys as ssh_keys
 from tests.sshd import sshd as sshd
@@ -56,3 +57,10 @@ def ssh_servers(ssh_keys: SshKeys, tmp_path_factory: pytest.TempPathFactory) -> 
 def ssh_server(ssh_servers: list[SshServer]) -> SshServer:
     """The first of them."""
     return ssh_servers[0]
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[SshPool]:
+    pool = SshPool()
+    yield pool
+    await pool.close()

@@ -31,3 +31,9 @@ def as_(app: APIFlask) -> Callable[[str], FlaskClient]:
         return client
 
     return open_browser
+
+
+@pytest.fixture
+def client(app: APIFlask) -> FlaskClient:
+    """A browser of nobody."""
+    return app.test_client()

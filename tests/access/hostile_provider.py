@@ -17,8 +17,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+
+from tests.clocks import SetClock
 
 CLIENT_ID: Final = "quarterdeck"
 CLIENT_SECRET: Final = "a secret: with + and %"
@@ -240,4 +243,10 @@ def running(now: Callable[[], datetime]) -> Iterator[HostileProvider]:
     handler = type("Handler", (_Handler,), {"provider": provider})
     with serving(handler) as url:
         provider.url = url
+        yield provider
+
+
+@pytest.fixture
+def provider() -> Iterator[HostileProvider]:
+    with running(SetClock().now) as provider:
         yield provider

@@ -105,11 +105,6 @@ def deck(tmp_path: Path, github: GitHub) -> Iterator[Deck]:
         yield deck
 
 
-@pytest.fixture
-def client(app: APIFlask) -> FlaskClient:
-    return app.test_client()
-
-
 def through(client: FlaskClient, github: GitHub) -> Any:  # Any: the test client's answer
     return come_back(client, github.authorize(begin(client, "github")), "github")
 

@@ -26,6 +26,7 @@ from tests.access.hostile_provider import (
     trickling,
     unsigned,
 )
+from tests.access.hostile_provider import provider as provider
 from tests.access.signing_in import (
     assert_refused,
     begin,
@@ -44,21 +45,10 @@ for _ in range(200):
 
 
 @pytest.fixture
-def provider() -> Iterator[HostileProvider]:
-    with running(SetClock().now) as provider:
-        yield provider
-
-
-@pytest.fixture
 def deck(tmp_path: Path, provider: HostileProvider) -> Iterator[Deck]:
     with deck_with(tmp_path / "home", company(provider), call_seconds=2) as deck:
         provider.now = deck.clock.now
         yield deck
-
-
-@pytest.fixture
-def client(app: APIFlask) -> FlaskClient:
-    return app.test_client()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from quarterdeck.core.actors import SYSTEM, Level, Role
 from quarterdeck.core.errors import Forbidden, Limited
 from quarterdeck.core.limits import KNOWN_ADDRESSES
 from tests.access.factories import PASSWORD, Deck, make_app, make_deck, post, sign_in, whoami
-from tests.access.hostile_provider import CLIENT_SECRET, HostileProvider, running
+from tests.access.hostile_provider import CLIENT_SECRET, HostileProvider
+from tests.access.hostile_provider import provider as provider
 from tests.access.signing_in import (
     assert_refused,
     begin,
@@ -28,7 +29,6 @@ from tests.access.signing_in import (
     is_signed_in,
     sign_in_at,
 )
-from tests.clocks import SetClock
 
 RULES: Final[dict[str, Any]] = {
     "role_rules": (("administrator", ("admins",)), ("operator", ("ops", "sre"))),
@@ -37,21 +37,10 @@ RULES: Final[dict[str, Any]] = {
 
 
 @pytest.fixture
-def provider() -> Iterator[HostileProvider]:
-    with running(SetClock().now) as provider:
-        yield provider
-
-
-@pytest.fixture
 def deck(tmp_path: Path, provider: HostileProvider) -> Iterator[Deck]:
     with deck_with(tmp_path / "home", company(provider, **RULES)) as deck:
         provider.now = deck.clock.now
         yield deck
-
-
-@pytest.fixture
-def client(app: APIFlask) -> FlaskClient:
-    return app.test_client()
 
 
 def test_the_first_sign_in_makes_an_account_without_password(

@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.looking import watch
+from tests.browser.looking import forget_faults, watch
 from tests.deck import PASSWORD, Deck, running_deck
 from tests.needs import need
 from tests.sshd import SshKeys, SshServer
@@ -173,3 +173,63 @@ def open_page(browser: Browser, seeded: Seeded, cookies_of: CookiesOf) -> Iterat
     yield open_
     for context in contexts:
         context.close()
+
+
+class Windows:
+    """Pages for tests that only look: each is used again, since to open one takes longer than most looks."""
+
+    def __init__(self, browser: Browser, base_url: str, cookies_of: CookiesOf) -> None:
+        self._browser, self._base_url, self._cookies_of = browser, base_url, cookies_of
+        self._pages: dict[tuple[bool, str], Page] = {}
+
+    def look(self, path: str, *, script: bool = True, person: str = "ada", width: int = 1280) -> Page:
+        """Go to a path in a window that has nothing of the test before in it."""
+        page = self._pages.get((script, person)) or self._open(script, person)
+        forget_faults(page)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="light")
+        page.goto(path)
+        return page
+
+    def tidy(self) -> None:
+        """Leave the pages, without what they stored."""
+        for page in self._pages.values():
+            if page.url.startswith(self._base_url):
+                page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+            page.goto("about:blank")
+
+    def close(self) -> None:
+        for page in self._pages.values():
+            page.context.close()
+
+    def _open(self, script: bool, person: str) -> Page:
+        context = self._browser.new_context(
+            base_url=self._base_url,
+            java_script_enabled=script,
+            storage_state=self._cookies_of(person),
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        watch(page)
+
+        def forget(_page: Page) -> None:
+            self._pages.pop((script, person), None)
+
+        page.on("crash", forget)
+        self._pages[script, person] = page
+        return page
+
+
+@pytest.fixture(scope="session")
+def windows(browser: Browser, seeded: Seeded, cookies_of: CookiesOf) -> Iterator[Windows]:
+    windows = Windows(browser, seeded.deck.url, cookies_of)
+    yield windows
+    windows.close()
+
+
+@pytest.fixture
+def look(windows: Windows) -> Iterator[OpenPage]:
+    """As ``open_page``, for tests that change nothing: neither the page nor what the browser keeps."""
+    yield windows.look
+    windows.tidy()

@@ -29,6 +29,11 @@ def faults_of(page: Page, expected_status: int = 200) -> list[str]:
     return [fault for fault in faults if f"status of {expected_status}" not in fault]
 
 
+def forget_faults(page: Page) -> None:
+    """Let no complaint of an earlier page count."""
+    page.faults.clear()  # type: ignore[attr-defined]  # set by watch
+
+
 def findings(page: Page) -> list[str]:
     """Look at a page wide and narrow, light and dark; return a line a finding.
 

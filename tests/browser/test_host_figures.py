@@ -38,15 +38,15 @@ def stroke_of(page: Page) -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_page_has_no_finding(path: str, open_page: OpenPage) -> None:
-    page = open_page(path)
+def test_page_has_no_finding(path: str, look: OpenPage) -> None:
+    page = look(path)
     assert findings(page) == []
     assert faults_of(page) == []
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_page_is_readable_without_script(path: str, open_page: OpenPage) -> None:
-    page = open_page(path, script=False)
+def test_page_is_readable_without_script(path: str, look: OpenPage) -> None:
+    page = look(path, script=False)
     expect(page.locator("h1")).to_be_visible()
     assert faults_of(page) == []
 

@@ -53,15 +53,15 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_page_of_1000_hosts_has_no_finding(path: str, open_page: OpenPage, many_run: str) -> None:
-    page = open_page(f"/runs/{many_run}{path}")
+def test_page_of_1000_hosts_has_no_finding(path: str, look: OpenPage, many_run: str) -> None:
+    page = look(f"/runs/{many_run}{path}")
     assert findings(page) == []
     assert faults_of(page) == []
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_page_of_1000_hosts_is_whole_without_script(path: str, open_page: OpenPage, many_run: str) -> None:
-    page = open_page(f"/runs/{many_run}{path}", script=False, width=390)
+def test_page_of_1000_hosts_is_whole_without_script(path: str, look: OpenPage, many_run: str) -> None:
+    page = look(f"/runs/{many_run}{path}", script=False, width=390)
     assert page.locator("h1").count() == 1
     assert page.locator("img[src='x']").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

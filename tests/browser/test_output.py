@@ -358,8 +358,8 @@ def test_without_script_all_of_it_is_reached_by_links(open_page: OpenPage, long_
 @pytest.mark.parametrize(
     "query", ["", "?host=master&q=needle&times=on", "?host=master&line=120&wrap=off#L120"]
 )
-def test_an_output_has_no_findings(query: str, open_page: OpenPage, long_run: str) -> None:
-    page = open_page(f"{long_run}{query}")
+def test_an_output_has_no_findings(query: str, look: OpenPage, long_run: str) -> None:
+    page = look(f"{long_run}{query}")
     expect(page.locator(".log-block .line").first).to_be_attached()
     if "q=" in query:
         expect(page.locator(".log-found")).to_have_text(re.compile("5 lines"))

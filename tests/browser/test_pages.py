@@ -87,15 +87,15 @@ def path_of(template: str, seeded: Seeded) -> str:
 
 
 @pytest.mark.parametrize("template", PAGES)
-def test_page_has_no_finding(template: str, open_page: OpenPage, seeded: Seeded) -> None:
-    page = open_page(path_of(template, seeded))
+def test_page_has_no_finding(template: str, look: OpenPage, seeded: Seeded) -> None:
+    page = look(path_of(template, seeded))
     assert findings(page) == []
     assert faults_of(page) == []
 
 
 @pytest.mark.parametrize("template", PAGES)
-def test_page_is_readable_without_script(template: str, open_page: OpenPage, seeded: Seeded) -> None:
-    page = open_page(path_of(template, seeded), script=False, width=390)
+def test_page_is_readable_without_script(template: str, look: OpenPage, seeded: Seeded) -> None:
+    page = look(path_of(template, seeded), script=False, width=390)
     assert page.locator("h1").count() == 1
     assert page.locator("main").inner_text().strip()
     assert page.locator("nav a").count() >= 3
@@ -103,9 +103,9 @@ def test_page_is_readable_without_script(template: str, open_page: OpenPage, see
     assert faults_of(page) == []
 
 
-def test_run_on_50_hosts_has_no_finding(open_page: OpenPage, fleet_run: str) -> None:
+def test_run_on_50_hosts_has_no_finding(look: OpenPage, fleet_run: str) -> None:
     for path in (f"/runs/{fleet_run}", f"/runs/{fleet_run}?state=failed", "/hosts", "/runs/new"):
-        page = open_page(path)
+        page = look(path)
         assert findings(page) == [], path
         assert faults_of(page) == []
 

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from quarterdeck.core.loop import Loop
 from tests.files.place_world import World, open_world
+from tests.loops import running_loop
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[Loop]:
+    """The loop by which places of a file's tests call."""
+    with running_loop() as loop:
+        yield loop
 
 
 @pytest.fixture(scope="module")

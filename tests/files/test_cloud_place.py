@@ -51,7 +51,6 @@ from tests.files.cloud_factories import (
 from tests.files.cloud_requests import CLASSIC, OPERATIONS, READ, SEE_PULLS, WRITE, Operation
 from tests.files.cloud_server import CloudServer, Token
 from tests.files.git_repository import EXECUTABLE, LINK, SUBMODULE
-from tests.loops import running_loop
 
 BRANCH = "quarterdeck/oskar/app.yml-1a2b"
 REVIEWER = "{504c3b62-8120-4f0c-a7bc-87800b9d6f70}"
@@ -59,12 +58,6 @@ ODD_NAMES = [
     "message", "branch", "author", "parents", "files", "docs/message", "a b/c d.txt", "100%.txt", "50%25.txt",
     "#1.md", "what?.md", "c++/x+y.cc", "Grüße/übung.txt", "a&b=c;d.txt", "-rf", "日本語.txt", "a:b@c",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[Loop]:
-    with running_loop() as loop:
-        yield loop
 
 
 @pytest.fixture

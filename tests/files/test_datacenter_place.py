@@ -41,7 +41,6 @@ from tests.certificates import make_certificate, tls_proxy
 from tests.files.cloud_factories import QUICK
 from tests.files.datacenter_server import DataCenter, data_center
 from tests.files.git_repository import EXECUTABLE, LINK, SUBMODULE
-from tests.loops import running_loop
 
 ADA = Author("Ada Lovelace", "ada@example.org")
 ODD = "conf/mit leer/100% #1?+&=ä€/ünï[*]~.yml"
@@ -58,12 +57,6 @@ MODES = {"run.sh": EXECUTABLE, "link.yml": LINK, "vendored": SUBMODULE}
 IMPATIENT = replace(QUICK, read=0.05, pauses=())
 
 Open = Callable[..., DataCenterPlace]
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[Loop]:
-    with running_loop() as loop:
-        yield loop
 
 
 @pytest.fixture

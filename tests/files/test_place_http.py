@@ -33,7 +33,6 @@ from tests.certificates import make_certificate, tls_proxy
 from tests.clocks import SetClock
 from tests.files.cloud_factories import QUICK
 from tests.files.loopback import Scripted, scripted
-from tests.loops import running_loop
 
 TOKEN = "ATATT3x-secret-token-9f2c"
 MAIL = "oskar@example.org"
@@ -43,12 +42,6 @@ MAIL = "oskar@example.org"
 def server() -> Iterator[Scripted]:
     with scripted() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[Loop]:
-    with running_loop() as loop:
-        yield loop
 
 
 MADE: list[Client] = []

@@ -29,7 +29,6 @@ from tests.files.cloud_server import CloudServer
 from tests.files.datacenter_server import data_center
 from tests.files.git_repository import LINK
 from tests.files.repositories import make_repository
-from tests.loops import running_loop
 
 ADA = Author("Ada Lovelace", "ada@example.org")
 BRANCH = "quarterdeck/ada/app.yml-01"
@@ -114,12 +113,6 @@ def at_data_center(folder: Path, loop: Loop) -> Iterator[Side]:
         place = DataCenterPlace(client, project="OPS", repository="config")
         yield Side(place, server.git.commit, server.git.content)
         place.close()
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[Loop]:
-    with running_loop() as loop:
-        yield loop
 
 
 @pytest.fixture(params=[local, at_cloud, at_data_center], ids=lambda make: make.__name__)

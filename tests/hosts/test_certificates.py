@@ -1,6 +1,6 @@
 """Signing in with a key that an authority has signed, and what is refused as a certificate of a key."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,6 @@ def authority(tmp_path: Path) -> Authority:
 def server(sshd: StartSshd, authority: Authority) -> SshServer:
     """A server that knows no key of anybody, only the authority."""
     return sshd(TrustedUserCAKeys=str(authority.public), AuthorizedKeysFile="none")
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[SshPool]:
-    pool = SshPool()
-    yield pool
-    await pool.close()
 
 
 async def signs_in(pool: SshPool, server: SshServer, key: str, certificate: str = "") -> bool:

@@ -1,7 +1,6 @@
 """Connections to real OpenSSH servers: sign-in, host keys, sharing, limits."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +11,6 @@ from quarterdeck.hosts.ssh import HostKey, Reason, SshError, SshPool, SshTarget,
 from quarterdeck.hosts.ssh_options import key_exchanges
 from tests.clocks import SetClock
 from tests.sshd import StartSshd, login, make_key, ssh_agent
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[SshPool]:
-    pool = SshPool()
-    yield pool
-    await pool.close()
 
 
 async def echo(pool: SshPool, target: SshTarget, word: str = "hello") -> str:

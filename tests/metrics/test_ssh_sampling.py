@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -153,13 +153,6 @@ def test_an_answer_is_cut_at_its_marks() -> None:
 
 
 # --- a channel to a real host ---
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[SshPool]:
-    pool = SshPool()
-    yield pool
-    await pool.close()
 
 
 async def test_a_channel_answers_again_and_again(pool: SshPool, sshd: StartSshd) -> None:

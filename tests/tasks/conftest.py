@@ -24,6 +24,7 @@ from quarterdeck.protocol.tasks import CommandTask
 from quarterdeck.tasks.records import RunRecord
 from quarterdeck.tasks.service import StartRun
 from tests.cheap_parts import CheapParts
+from tests.worker_node import WorkerNode
 
 Part = TypeVar("Part")
 Answer = Any
@@ -158,6 +159,18 @@ def start(tmp_path: Path) -> Iterator[StartNode]:
 @pytest.fixture
 def node(start: StartNode) -> Node:
     return start()
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[WorkerNode]:
+    worker = WorkerNode(tmp_path / "worker").start()
+    yield worker
+    worker.end()
+
+
+def add_worker(node: Node, worker: WorkerNode) -> None:
+    draft = HostDraft("worker", HostKind.WORKER, worker.url, secrets={"token": worker.token})
+    node.parts.hosts.add_host(ADA, draft)
 
 
 @pytest.fixture

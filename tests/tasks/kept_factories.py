@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
 from quarterdeck.hosts.ssh import SshPool, SshTarget
@@ -72,3 +74,8 @@ def add_host(node: Node, port: int, host_key: str, private_key: str) -> None:
         host_key=host_key, secrets={"private_key": private_key},
     )  # fmt: skip
     node.parts.hosts.import_hosts(ADA, [draft])
+
+
+@pytest.fixture
+def server(sshd: StartSshd, tmp_path: Path) -> SshServer:
+    return keeping_sshd(sshd, tmp_path / "state")

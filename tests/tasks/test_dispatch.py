@@ -1,7 +1,6 @@
 """Runs on other machines: SSH hosts and a worker, all of them real."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,7 +15,7 @@ from quarterdeck.tasks.service import StartRun
 from quarterdeck.tasks.states import RunState
 from tests.deck import wait_until
 from tests.sshd import SshServer, StartSshd
-from tests.tasks.conftest import ADA, OSKAR, Node, StartNode
+from tests.tasks.conftest import ADA, OSKAR, Node, StartNode, add_worker
 from tests.worker_node import WorkerNode, assert_counted, counting_until
 
 MANY = tuple(f"127.0.0.{number}" for number in range(2, 52))
@@ -38,18 +37,6 @@ def add_ssh_hosts(node: Node, server: SshServer, **names: str) -> None:
         for name, address in names.items()
     ]
     node.parts.hosts.import_hosts(ADA, drafts)
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[WorkerNode]:
-    worker = WorkerNode(tmp_path / "worker").start()
-    yield worker
-    worker.end()
-
-
-def add_worker(node: Node, worker: WorkerNode) -> None:
-    draft = HostDraft("worker", HostKind.WORKER, worker.url, secrets={"token": worker.token})
-    node.parts.hosts.add_host(ADA, draft)
 
 
 def test_one_command_on_fifty_hosts_gives_each_its_own_output(node: Node, sshd: StartSshd) -> None:

@@ -1,7 +1,6 @@
 """Ending commands that go on without their connection, and the proof that nothing of them is left."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,21 +8,10 @@ import pytest
 from quarterdeck.hosts.ssh import SshPool
 from quarterdeck.tasks.ssh.kept_shell import Visit
 from quarterdeck.tasks.states import RunState
-from tests.sshd import SshServer, StartSshd
-from tests.tasks.kept_factories import Kept, keeping_sshd, until
+from tests.sshd import SshServer
+from tests.tasks.kept_factories import Kept, until
+from tests.tasks.kept_factories import server as server
 from tests.tasks.ssh_factories import COMMANDS, alive, numbers
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[SshPool]:
-    pool = SshPool()
-    yield pool
-    await pool.close()
-
-
-@pytest.fixture
-def server(sshd: StartSshd, tmp_path: Path) -> SshServer:
-    return keeping_sshd(sshd, tmp_path / "state")
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())

@@ -1,11 +1,7 @@
 """Limits in time: each ends the task with its process tree, and says which one it was."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from quarterdeck.hosts.drafts import HostDraft
 from quarterdeck.hosts.models import HostKind
@@ -16,7 +12,7 @@ from quarterdeck.tasks.records import RunHostRecord
 from quarterdeck.tasks.service import StartRun
 from quarterdeck.tasks.states import RunState
 from tests.sshd import StartSshd
-from tests.tasks.conftest import ADA, OSKAR, Node
+from tests.tasks.conftest import ADA, OSKAR, Node, add_worker
 from tests.tasks.jumping_loop import JumpingLoop, run_jumping
 from tests.tasks.silent_places import full_server, mute_server, stuck_api
 from tests.worker_node import WorkerNode
@@ -87,18 +83,6 @@ def test_much_output_sets_hardly_any_timer() -> None:
 
 
 # --- with real hosts ---
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[WorkerNode]:
-    worker = WorkerNode(tmp_path / "worker").start()
-    yield worker
-    worker.end()
-
-
-def add_worker(node: Node, worker: WorkerNode) -> None:
-    draft = HostDraft("worker", HostKind.WORKER, worker.url, secrets={"token": worker.token})
-    node.parts.hosts.add_host(ADA, draft)
 
 
 def add_ssh(node: Node, port: int, **more: Any) -> None:

@@ -159,13 +159,6 @@ def test_a_canary_that_runs_on_a_worker_is_remembered_over_a_restart(
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Iterator[WorkerNode]:
-    worker = WorkerNode(tmp_path / "worker").start()
-    yield worker
-    worker.end()
-
-
-@pytest.fixture
 def second(tmp_path: Path) -> Iterator[WorkerNode]:
     worker = WorkerNode(tmp_path / "second").start()
     yield worker

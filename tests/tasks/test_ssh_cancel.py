@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,13 +22,6 @@ from tests.tasks.ssh_factories import (
     numbers,
     run_on,
 )
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[SshPool]:
-    pool = SshPool()
-    yield pool
-    await pool.close()
 
 
 class Running:

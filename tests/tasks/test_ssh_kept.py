@@ -6,7 +6,6 @@ import os
 import pwd
 import signal
 import time
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -19,19 +18,8 @@ from quarterdeck.tasks.ssh.kept import KeptExecution
 from quarterdeck.tasks.ssh.kept_shell import Visit
 from quarterdeck.tasks.states import RunState
 from tests.sshd import SshServer, StartSshd, login, open_folder
-from tests.tasks.kept_factories import Kept, keeping_sshd, until
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[SshPool]:
-    pool = SshPool()
-    yield pool
-    await pool.close()
-
-
-@pytest.fixture
-def server(sshd: StartSshd, tmp_path: Path) -> SshServer:
-    return keeping_sshd(sshd, tmp_path / "state")
+from tests.tasks.kept_factories import Kept, until
+from tests.tasks.kept_factories import server as server
 
 
 def printed(kept: Kept, text: bytes, size: int = 0) -> bool:

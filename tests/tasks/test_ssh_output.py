@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import shlex
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from quarterdeck.tasks.ssh.shell import LONGEST_LINE_BYTES, Marker
 from quarterdeck.tasks.states import RunState
 from tests.sshd import StartSshd, login, open_folder
 from tests.tasks.ssh_factories import Received, run_on
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[SshPool]:
-    pool = SshPool()
-    yield pool
-    await pool.close()
 
 
 async def says_its_own(pool: SshPool, target: SshTarget, word: str) -> None:

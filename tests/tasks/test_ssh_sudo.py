@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -23,13 +23,6 @@ KINDS: dict[str, Make] = {
     "kept": lambda pool, target, command: KeptExecution(pool, target, command, "5" * 32, grace_seconds=1),
 }
 STUBBORN = "trap : TERM; setsid sleep 31971 & while :; do sleep 31972; done"
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[SshPool]:
-    pool = SshPool()
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture

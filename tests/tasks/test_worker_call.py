@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -20,13 +19,6 @@ from quarterdeck.tasks.states import RunState
 from tests.worker_node import WorkerNode, assert_counted, counting_until, new_order
 
 QUICK = Patience(contact_seconds=0.5, gone_seconds=1, wait_seconds=2)
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[WorkerNode]:
-    node = WorkerNode(tmp_path / "home").start()
-    yield node
-    node.end()
 
 
 class Kept:

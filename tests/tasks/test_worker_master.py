@@ -69,13 +69,6 @@ def desk() -> Iterator[Desk]:
     server.server_close()
 
 
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[WorkerNode]:
-    node = WorkerNode(tmp_path / "home").start()
-    yield node
-    node.end()
-
-
 def join(worker: WorkerNode, desk: Desk) -> JoinAnswer:
     request = JoinRequest(
         master_url=desk.url, worker_token=WORKER_TOKEN, audience="host-1", head="ab" * 32, seq=9

@@ -21,13 +21,6 @@ from tests.worker_node import WorkerNode, new_order
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Iterator[WorkerNode]:
-    node = WorkerNode(tmp_path / "home").start()
-    yield node
-    node.end()
-
-
-@pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
     settings = load_settings({}, home=tmp_path / "app", node_type=NodeKind.WORKER)
     parts = make_parts(settings)

@@ -1,11 +1,9 @@
 """What a revoked worker was doing: cancelled where it answers, else said to be unknown."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
 import psutil
-import pytest
 from flask import Flask
 
 from quarterdeck.core.config import Settings
@@ -19,13 +17,6 @@ from quarterdeck.tasks.states import RunState
 from tests.deck import wait_until
 from tests.tasks.conftest import ADA, Node, StartNode
 from tests.worker_node import WorkerNode
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[WorkerNode]:
-    worker = WorkerNode(tmp_path / "worker").start()
-    yield worker
-    worker.end()
 
 
 def run_on(node: Node, worker: WorkerNode) -> tuple[str, int]:

@@ -2,13 +2,11 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import psutil
-import pytest
 
 from quarterdeck.protocol.orders import Health, OrderStatus
 from quarterdeck.protocol.tasks import Builtin, BuiltinTask
@@ -16,13 +14,6 @@ from quarterdeck.tasks.worker.kept_orders import KeptOrder
 from tests.deck import supervisors_of, wait_until
 from tests.end_to_end.mounts import small_file_system
 from tests.worker_node import WorkerNode, assert_counted, counting_until, new_order
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[WorkerNode]:
-    node = WorkerNode(tmp_path / "home").start()
-    yield node
-    node.end()
 
 
 def begun(worker: WorkerNode, command: str, **members: object) -> tuple[str, int]:
