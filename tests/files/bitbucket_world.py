@@ -141,14 +141,14 @@ def data_center_world(master: tuple[CheapParts, SetClock], tmp_path: Path) -> It
 
 
 @pytest.fixture
-def empty_cloud(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
+def empty_cloud(master: tuple[CheapParts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
     with contextlib.closing(CloudServer(tmp_path / "acme.git")) as server:
         yield _world(master, server)
         assert server.faults == []
 
 
 @pytest.fixture
-def empty_center(master: tuple[Parts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
+def empty_center(master: tuple[CheapParts, SetClock], tmp_path: Path) -> Iterator[BitbucketWorld]:
     with data_center(tmp_path / "ops.git") as server:
         yield _world(master, server)
 

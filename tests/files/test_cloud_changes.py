@@ -21,7 +21,7 @@ from quarterdeck.files.tree.deriving import MOST_STEPS, derived, listing_of
 from quarterdeck.files.tree.listing import Listing
 from quarterdeck.files.tree.trees import Trees
 from tests.clocks import SetClock
-from tests.files.cloud_factories import START, place_at
+from tests.files.cloud_factories import place_at
 from tests.files.cloud_server import CloudServer
 from tests.files.git_repository import EXECUTABLE, FILE, LINK, SUBMODULE
 from tests.files.repositories import Repository, make_repository
@@ -89,7 +89,7 @@ def record_of(*allowed: str) -> PlaceRecord:
         id="p1", name="acme", kind=PlaceKind.CLOUD, url="", project="acme", repository="config",
         default_branch="main", allowed_paths=allowed, username="", has_token=True, authorities="",
         read_role=Role.VIEWER, write_role=Role.OPERATOR, from_settings=False,
-        created_at=START, updated_at=START,
+        created_at=SetClock().now(), updated_at=SetClock().now(),
     )  # fmt: skip
 
 

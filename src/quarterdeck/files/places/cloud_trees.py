@@ -64,13 +64,13 @@ class CloudTrees:
         return self._ask("src", commit, *path.split("/"), query=query, what=what, **more)
 
     def _page(self, commit: str, path: str, depth: int, link: str) -> Answer:
-        more = {"what": f"The commit {commit}", "accepts": frozenset({200, TOO_DEEP}), "is_listing": True}
+        what, accepts = f"The commit {commit}", frozenset({200, TOO_DEEP})
         if link:
-            return self._ask(link=link, **more)
+            return self._ask(link=link, what=what, accepts=accepts, is_listing=True)
         fields = only("values.path", "values.type", "values.size", "values.attributes", "next")
         query = (("max_depth", str(depth)), ("pagelen", str(_LISTING_PAGE)), fields)
         folder = (*path.split("/"), "") if path else ("",)  # the root is found with its slash only
-        return self._ask("src", commit, *folder, query=query, **more)
+        return self._ask("src", commit, *folder, query=query, what=what, accepts=accepts, is_listing=True)
 
     def _differences(self, before: str, after: str, link: str) -> Answer:
         """Ask for a page of what differs: Bitbucket wants the commit that holds the changes first."""
