@@ -94,9 +94,9 @@ def watched(session: Session) -> tuple[Sequence[Any], dict[str, list[str]]]:  # 
     return rows, _tags(session, [row.id for row in rows])
 
 
-def by_ids(session: Session, ids: Collection[str]) -> list[HostRecord]:
-    """Return the hosts of these ids that there are, by name."""
-    return _records(session, [Host.id.in_(ids)])
+def by_ids(session: Session, ids: Collection[str], within: Within = None) -> list[HostRecord]:
+    """Return the hosts of these ids that there are and that somebody gets at, by name."""
+    return _records(session, [Host.id.in_(ids), *store.inside(within)])
 
 
 def roll(session: Session, within: Within) -> tuple[Sequence[Any], dict[str, list[str]]]:  # Any: rows
