@@ -176,6 +176,19 @@ def test_the_page_loads_again_only_when_asked_to(world: FleetWorld) -> None:
     assert "http-equiv" not in vera.get("/fleet?refresh=1").text
 
 
+@pytest.mark.parametrize("sort", ["state", "-name"])
+def test_a_page_of_one_state_is_cut_from_the_whole(world: FleetWorld, sort: str) -> None:
+    for number in range(60):
+        world.add(f"lost-{number:02}", state="lost")
+    seen = [
+        name
+        for page in (1, 2)
+        for name in names(world.as_("vera").get(f"/fleet?state=lost&size=50&sort={sort}&page={page}"))
+    ]
+    every = sorted(["gamma", *(f"lost-{number:02}" for number in range(60))], reverse=sort == "-name")
+    assert seen == every
+
+
 def test_an_empty_fleet_says_what_to_do(tmp_path: Path) -> None:
     with fleet_world(tmp_path / "home") as world:
         assert "No hosts yet" in world.as_("vera").get("/fleet").text

@@ -56,6 +56,12 @@ class Hostlist:
         with self._db.read() as session:
             return store.count_hosts(session, query)
 
+    def count_states(self, query: HostQuery) -> dict[HostState, int]:
+        """Return how many hosts of each state match, whatever the limit; none of a state that no host has."""
+        with self._db.read() as session:
+            counts = store.count_by(session, Host.state, store.conditions_of(query))
+        return {HostState(state): count for state, count in counts.items()}
+
     def addresses(self) -> dict[str, str]:
         """Return the address of each host by its id: a thousand of them without all that a record has."""
         with self._db.read() as session:
@@ -68,12 +74,12 @@ class Hostlist:
             rows, tags = recording.watched(session)
         return {row.id: (row, tuple(tags.get(row.id, ()))) for row in rows}
 
-    def by_ids(self, host_ids: Collection[str]) -> list[HostRecord]:
-        """Return the hosts of these ids that there are, by name."""
+    def by_ids(self, host_ids: Collection[str], within: Within = None) -> list[HostRecord]:
+        """Return the hosts of these ids that there are and that somebody gets at, by name."""
         if not host_ids:
             return []
         with self._db.read() as session:
-            records = recording.by_ids(session, host_ids)
+            records = recording.by_ids(session, host_ids, within)
         return self._with_memory(records)
 
     def roll(self, within: Within = None) -> dict[str, Listed]:
@@ -132,8 +138,8 @@ class Hostlist:
     def counts(self, within: Within = None) -> HostCounts:
         """Count hosts by state and by kind."""
         with self._db.read() as session:
-            states = store.count_by(session, Host.state, within)
-            kinds = store.count_by(session, Host.kind, within)
+            states = store.count_by(session, Host.state, store.inside(within))
+            kinds = store.count_by(session, Host.kind, store.inside(within))
         return HostCounts(
             total=sum(states.values()),
             states={state: states.get(state, 0) for state in HostState},

@@ -53,9 +53,11 @@ def count_hosts(session: Session, query: HostQuery) -> int:
     return session.scalar(select(func.count()).select_from(Host).where(*conditions_of(query))) or 0
 
 
-def count_by(session: Session, column: InstrumentedAttribute[str], within: Within) -> dict[str, int]:
-    """Return how many hosts there are for each value of a column."""
-    rows = session.execute(select(column, func.count()).where(*inside(within)).group_by(column))
+def count_by(
+    session: Session, column: InstrumentedAttribute[str], conditions: list[ColumnElement[bool]]
+) -> dict[str, int]:
+    """Return how many hosts of these conditions there are for each value of a column."""
+    rows = session.execute(select(column, func.count()).where(*conditions).group_by(column))
     return {row[0]: row[1] for row in rows}
 
 

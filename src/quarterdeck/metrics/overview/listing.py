@@ -3,8 +3,8 @@
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from quarterdeck.metrics.overview.trace import Trace
 SIZES: Final = (50, 100, 250, 1000)
 SORTS: Final = ("state", "name", "tags", "cpu", "memory", "disk", "load", "network", "busy", "heard")
 FIGURE_SORTS: Final = frozenset({"cpu", "memory", "disk", "load", "network", "busy"})
+_TABLE_SORTS: Final = frozenset({"name", "state"})
+"""What the tables order by just as this list does: of these only the hosts of the page are read."""
 WORST_FIRST: Final = (
     HostState.LOST,
     HostState.LATE,
@@ -121,6 +123,21 @@ class FleetList:
     def select(self, query: FleetQuery) -> FleetPage:
         """Return a page of the hosts that fit, in order."""
         wanted = HostQuery(tags=(query.tag,) if query.tag else (), q=query.q, within=query.within)
+        if query.figures or query.sort.removeprefix("-") not in _TABLE_SORTS:
+            return self._page_of_all(query, wanted)
+        states = self._hosts.count_states(wanted)
+        chosen = replace(
+            wanted,
+            states=(query.state,) if query.state else (),
+            sort=query.sort,
+            limit=query.size,
+            offset=(query.page - 1) * query.size,
+        )
+        rows = [self._row(host) for host in self._hosts.select(chosen)]
+        return self._page(query, rows, states)
+
+    def _page_of_all(self, query: FleetQuery, wanted: HostQuery) -> FleetPage:
+        """Return a page in an order, or of a filter, that the tables know nothing of: all are read for it."""
         hosts = [host for host in self._hosts.select(wanted) if self._fits(host, query.figures)]
         states = Counter(host.state for host in hosts)
         if query.state:
@@ -130,14 +147,19 @@ class FleetList:
             rows = _sorted([self._row(host) for host in hosts], query.sort)[first : first + query.size]
         else:
             rows = [self._row(each) for each in _ordered(hosts, query.sort)[first : first + query.size]]
+        return self._page(query, rows, states)
+
+    def _page(self, query: FleetQuery, rows: list[FleetRow], counted: Mapping[HostState, int]) -> FleetPage:
+        states = {state: counted.get(state, 0) for state in HostState}
+        every = sum(states.values())
+        total = states[HostState(query.state)] if query.state else every
         is_narrowed = bool(query.q or query.tag or query.figures)
-        known = self._hosts.count(HostQuery(within=query.within)) if is_narrowed else states.total()
-        return FleetPage(rows, len(hosts), first + 1, known, {state: states[state] for state in HostState})
+        known = self._hosts.count(HostQuery(within=query.within)) if is_narrowed else every
+        return FleetPage(rows, total, (query.page - 1) * query.size + 1, known, states)
 
     def rows_of(self, ids: Sequence[str], within: Within) -> list[FleetRow]:
         """Return these hosts as far as they may be read, by name."""
-        chosen = frozenset(ids)
-        return [self._row(host) for host in self._hosts.select(HostQuery(within=within)) if host.id in chosen]
+        return [self._row(host) for host in self._hosts.by_ids(ids, within)]
 
     def by_name(self, query: HostQuery, figures: str, *, limit: int) -> list[FleetRow]:
         """Return the first hosts of a query of the list, for programs."""
