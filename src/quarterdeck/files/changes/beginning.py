@@ -14,7 +14,7 @@ from quarterdeck.core.actors import Actor
 from quarterdeck.core.errors import Conflict, Invalid
 from quarterdeck.core.ids import new_id
 from quarterdeck.files import paths
-from quarterdeck.files.changes.originals import Wanted, checked, content_at, read_original
+from quarterdeck.files.changes.originals import Wanted, checked, exists, read_original
 from quarterdeck.files.changes.records import ChangeRecord, DraftRecord
 from quarterdeck.files.changes.rights import ChangeRights, is_own, person_of
 from quarterdeck.files.changes.states import check_open
@@ -236,7 +236,7 @@ class Beginning:
         if wanted.new_path:
             if any(wanted.new_path in (file.path, file.new_path) for file in change.files):
                 raise Conflict(f"This change holds {wanted.new_path} already.")
-            if content_at(place, change.base, wanted.new_path, 1 << 24) is not None:
+            if exists(place, change.base, wanted.new_path):
                 raise Exists(f"There is a file {wanted.new_path} already. Choose another path.")
 
         def turn(row: FileDraft) -> None:

@@ -4,12 +4,11 @@ import hashlib
 from typing import Final
 
 from quarterdeck.core.errors import TooLarge
-from quarterdeck.files.changes.originals import content_at, exists
+from quarterdeck.files.changes.originals import MOST_READ, content_at, exists
 from quarterdeck.files.changes.records import DraftRecord
 from quarterdeck.files.models import DraftAction
 from quarterdeck.files.places.place import Action, FileChange, Missing, Place, Stat
 
-MOST_READ: Final = 1 << 24
 NOTHING: Final = "nothing"
 """The digest of a file that is not there."""
 
@@ -58,7 +57,7 @@ def wanted_digest(place: Place, draft: DraftRecord) -> str:
 def digest_at(place: Place, commit: str, path: str) -> str:
     """Return the digest of what stands at a path."""
     try:
-        return digest_of(content_at(place, commit, path, MOST_READ))
+        return digest_of(content_at(place, commit, path))
     except TooLarge:
         return f"too large at {commit}"
 

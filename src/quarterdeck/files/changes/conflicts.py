@@ -161,10 +161,10 @@ def _versions(
     mine = None if draft.action is DraftAction.DELETE else current(draft)
     if side is Side.BRANCH:
         path = draft.final_path
-        base = content_at(place, draft.seen or change.tip or change.base, path, comparing.MOST_READ)
+        base = content_at(place, draft.seen or change.tip or change.base, path)
     else:
         path, base = draft.path, draft.original
-    theirs = content_at(place, commit, path, comparing.MOST_READ)
+    theirs = content_at(place, commit, path)
     return FileConflict(
         path=draft.path,
         side=side,

@@ -1,6 +1,7 @@
 """What a file was before a change: read once from its place, and refused where it can't be edited."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from quarterdeck.core.errors import Invalid
 from quarterdeck.files import paths
@@ -8,6 +9,8 @@ from quarterdeck.files.models import DraftAction, FileDraft, PlaceRecord
 from quarterdeck.files.places.place import EntryKind, Exists, Missing, Place
 from quarterdeck.files.text import texts
 
+MOST_READ: Final = 16 * 1024 * 1024
+"""Of one file, for comparing it and for what was too large to be kept here."""
 _NO_FILE = {
     EntryKind.LINK: "This is a symbolic link; what it points to is the file to change.",
     EntryKind.SUBMODULE: "This is a submodule, another repository; change its files there.",
@@ -79,10 +82,10 @@ def exists(place: Place, commit: str, path: str) -> bool:
     return True
 
 
-def content_at(place: Place, commit: str, path: str, most_bytes: int) -> bytes | None:
+def content_at(place: Place, commit: str, path: str) -> bytes | None:
     """Return what stands at a path, None for nothing; raises TooLarge."""
     try:
-        return place.read(commit, path, most_bytes=most_bytes)
+        return place.read(commit, path, most_bytes=MOST_READ)
     except Missing:
         return None
 

@@ -15,7 +15,7 @@ from quarterdeck.files.changes.committing import Committing, CommitWish
 from quarterdeck.files.changes.conflicts import Conflicts
 from quarterdeck.files.changes.drafts import Drafts, current, original_text_of, text_of
 from quarterdeck.files.changes.first import FirstCommits
-from quarterdeck.files.changes.originals import Wanted
+from quarterdeck.files.changes.originals import MOST_READ, Wanted
 from quarterdeck.files.changes.proposing import ProposalWish, Proposing
 from quarterdeck.files.changes.records import ChangeRecord, DraftRecord
 from quarterdeck.files.changes.rights import ChangeRights, is_administrator, is_own, person_of
@@ -212,7 +212,7 @@ class Changes:
             content = current(draft)
             if content is None:
                 _, place = self._rights.open(change)
-                content = place.read(draft.base, draft.path, most_bytes=1 << 24)
+                content = place.read(draft.base, draft.path, most_bytes=MOST_READ)
             outcome["bytes"] = len(content)
         return draft, content
 
