@@ -102,7 +102,8 @@ def of_cloud(parts: MasterParts, actor: Actor, folder: Path) -> dict[str, int]:
         looked = parts.files.looking.look(actor, "acme", "main", path)
         look = len(server.asked)
         changes = parts.changes
-        change = changes.begin(actor, "acme", Wanted(path, target="main", base=looked.commit)).change
+        target, base = changes.beginning.target_of(actor, "acme", "main", looked.commit)
+        change = changes.begin(actor, "acme", Wanted(path, target=target, base=base)).change
         changes.save_draft(actor, change.id, path, "port: 81\n")
         changes.commit(actor, change.id, CommitWish("Move to 81"))
         commit = len(server.asked)

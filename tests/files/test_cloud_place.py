@@ -743,7 +743,7 @@ def test_a_pull_requests_link_is_shown_only_when_it_is_bitbuckets(
     server: CloudServer, open_place: Opener
 ) -> None:
     place = open_place()
-    place._web = "https://bitbucket.org/acme/config"
+    place._proposals._web_base = "https://bitbucket.org/acme/config"
     for href, shown in (
         ("https://bitbucket.org/acme/config/pull-requests/1", True),
         ("javascript:alert(1)", False),

@@ -78,8 +78,10 @@ class Beginning:
         record = self._rights.writable(actor, place_name)
         if ref in ("", record.default_branch):
             return ref, commit
+        place = self._rights.open_place(record)
         try:
-            self._rights.open_place(record).tip(paths.read_ref(ref))
+            if not _is_default(place, ref):
+                place.tip(paths.read_ref(ref))
         except ValueError as error:
             raise Invalid({"ref": str(error)}) from error
         except Missing:
@@ -307,6 +309,14 @@ def told(change: ChangeRecord, record: PlaceRecord) -> dict[str, object]:
 def fresh_name(person: str, path: str) -> str:
     """Return the name of a branch that there hardly is already."""
     return paths.branch_name(person, path, new_id()[-_SHORT:])
+
+
+def _is_default(place: Place, ref: str) -> bool:
+    """Tell whether a ref is the branch that the place begins from, whose name it keeps."""
+    try:
+        return ref == place.default_branch()
+    except Missing:
+        return False
 
 
 def check_possible(record: PlaceRecord, action: DraftAction) -> None:

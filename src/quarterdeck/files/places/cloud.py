@@ -1,10 +1,11 @@
 """A repository at Bitbucket Cloud (REST 2.0). An edit from "Update" to pull request costs five calls:
 
-the branch's tip, the new branch, the commit (what it is compared with was read for the view and is kept),
-a look for an open pull request of the same pair, and the pull request.
+the new branch, the target's tip, the commit, a look for an open pull request of the same pair, and the pull
+request. What the file is compared with was read for the view and is kept, as is the main branch's name.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -49,6 +50,7 @@ HOURLY_LIMIT: Final = 1000
 """What Bitbucket allows a person's token; an access token's answers tell when it is more."""
 _PAGE: Final = 100
 _DEFAULT_BRANCH_SECONDS: Final = 300.0
+_METAS_KEPT: Final = 1_000
 _BRANCH_EXISTS: Final = "BRANCH_ALREADY_EXISTS"
 _REFUSED_INPUT: Final = frozenset({400, 409})
 
@@ -93,6 +95,7 @@ class CloudPlace:
         self._scopes = scopes
         self._contents = Contents()
         self._trees = CloudTrees(client, self._root, scopes.read)
+        self._meta = lru_cache(_METAS_KEPT)(lambda *key: self._trees.meta(*key).json_object())
         self._web = _web_base(client.base, workspace, repository)
         self._commits = Commits(self, client, self._root, scopes)
         self._proposals = Proposals(client, self._root, scopes, tip_of=self.tip, web_base=self._web)
@@ -179,8 +182,8 @@ class CloudPlace:
         return answers.stat_of(found, path)
 
     def meta(self, commit: str, path: str) -> answers.Json:
-        """Return what Bitbucket says about a path, a folder too."""
-        return self._trees.meta(commit, path).json_object()
+        """Return what Bitbucket says about a path, a folder too; a commit's never changes, so it is kept."""
+        return self._meta(commit, path)
 
     def read(self, commit: str, path: str, *, most_bytes: int) -> bytes:
         return self.content(commit, path, most_bytes=most_bytes).content
