@@ -69,6 +69,22 @@ def test_toast_is_kept_in_the_drawer_and_closed_there(open_page: OpenPage, seede
     expect(page.locator("tbody tr", has_text="Read me later.")).to_have_count(0)
 
 
+def test_messages_that_stay_leave_the_end_of_a_page_in_reach(open_page: OpenPage, seeded: Seeded) -> None:
+    page = open_page("/history", person="vera", width=390)
+    for number in range(5):
+        send(seeded.deck, f"Trouble {number}.", level="error", person="vera")
+    page.reload()
+    toasts, last = page.locator(".toast", has_text="Trouble"), page.get_by_role("link", name="Licences")
+    expect(toasts).to_have_count(5)
+    last.focus()
+    box, top = last.bounding_box(), page.locator("q-toasts").bounding_box()
+    assert box and top and box["y"] + box["height"] < top["y"]
+    assert top["height"] <= 450
+    for _ in range(5):
+        toasts.first.get_by_role("button", name="Close this message").click()
+    expect(toasts).to_have_count(0)
+
+
 def test_toast_without_script_is_on_the_next_page(open_page: OpenPage, seeded: Seeded) -> None:
     page = open_page("/hosts", script=False)
     send(seeded.deck, "For the next page.")

@@ -10,10 +10,18 @@ class Toasts extends HTMLElement {
     for (const toast of this.querySelectorAll(".toast")) this.enliven(toast);
     document.body.addEventListener("live:toast:new", (event) => this.add(event.detail), { signal });
     this.addEventListener("submit", (event) => this.close(event), { signal });
+    this.height = new ResizeObserver(() => this.tellHeight());
+    this.height.observe(this);
   }
 
   disconnectedCallback() {
     this.stop.abort();
+    this.height.disconnect();
+  }
+
+  /** So that on a phone the end of the page can be scrolled to above them. */
+  tellHeight() {
+    document.documentElement.style.setProperty("--toasts", `${this.offsetHeight}px`);
   }
 
   add(news) {
