@@ -78,7 +78,9 @@ def test_messages_that_stay_leave_the_end_of_a_page_in_reach(open_page: OpenPage
     expect(toasts).to_have_count(5)
     last.focus()
     box, top = last.bounding_box(), page.locator("q-toasts").bounding_box()
-    assert box and top and box["y"] + box["height"] < top["y"]
+    assert box is not None
+    assert top is not None
+    assert box["y"] + box["height"] < top["y"]
     assert top["height"] <= 450
     for _ in range(5):
         toasts.first.get_by_role("button", name="Close this message").click()
