@@ -28,13 +28,13 @@ from quarterdeck.files.places.place import (
     Action,
     Author,
     Budget,
-    Changes,
     Check,
     CommitInfo,
     Entry,
     Exists,
     FileChange,
     Missing,
+    PathChanges,
     PlaceError,
     Proposal,
     ProposalDraft,
@@ -172,7 +172,9 @@ class CloudPlace:
     def list_files(self, commit: str) -> list[Entry]:
         return self._trees.list_files(commit)
 
-    def changes_between(self, before: str, after: str, *, wanted: Callable[[str], bool]) -> Changes | None:
+    def changes_between(
+        self, before: str, after: str, *, wanted: Callable[[str], bool]
+    ) -> PathChanges | None:
         return self._trees.changes_between(before, after, wanted=wanted)
 
     def stat(self, commit: str, path: str) -> Stat:

@@ -8,7 +8,7 @@ from typing import Final
 
 from quarterdeck.files.places.answers import Answer
 from quarterdeck.files.places.cloud_answers import Json, entry_of, inner, path_of
-from quarterdeck.files.places.place import Changes, Entry, Missing, Unanswered
+from quarterdeck.files.places.place import Entry, Missing, PathChanges, Unanswered
 
 MOST_CALLS: Final = 51
 """For a commit of up to 50 files."""
@@ -34,7 +34,7 @@ class _Unclear(Exception):
 
 def find_changes(
     ask_page: AskPage, ask_file: AskFile, *, wanted: Callable[[str], bool], most_calls: int
-) -> Changes | None:
+) -> PathChanges | None:
     """Return what became of the wanted paths, None when that is unclear or would take more calls.
 
     Raises what asking raises, but for Missing: the earlier commit may be gone for good.

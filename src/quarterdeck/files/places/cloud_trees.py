@@ -8,7 +8,7 @@ from quarterdeck.files.places.cloud_changes import ACCEPTED, MOST_CALLS, PAGE, f
 from quarterdeck.files.places.cloud_listing import TOO_DEEP, Walk
 from quarterdeck.files.places.cloud_query import only
 from quarterdeck.files.places.http import Call, Client
-from quarterdeck.files.places.place import Changes, Entry, Unanswered
+from quarterdeck.files.places.place import Entry, PathChanges, Unanswered
 
 _LISTING_PAGE: Final = 100
 _MOST_WALKS: Final = 4
@@ -37,7 +37,9 @@ class CloudTrees:
         self._note_cost(commit, walk.calls)
         return found
 
-    def changes_between(self, before: str, after: str, *, wanted: Callable[[str], bool]) -> Changes | None:
+    def changes_between(
+        self, before: str, after: str, *, wanted: Callable[[str], bool]
+    ) -> PathChanges | None:
         """See ``Place``; None where it takes as many calls as listing, or had no answer before."""
         cost = self._costs.get(before, MOST_CALLS + 1)
         most = min(MOST_CALLS, cost - 1)

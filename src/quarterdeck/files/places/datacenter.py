@@ -40,7 +40,6 @@ from quarterdeck.files.places.place import (
     Action,
     Author,
     Budget,
-    Changes,
     Check,
     CommitInfo,
     Entry,
@@ -48,6 +47,7 @@ from quarterdeck.files.places.place import (
     Exists,
     FileChange,
     Missing,
+    PathChanges,
     PlaceError,
     Proposal,
     ProposalDraft,
@@ -151,7 +151,9 @@ class DataCenterPlace:
             if is_shown(path)
         ]
 
-    def changes_between(self, before: str, after: str, *, wanted: Callable[[str], bool]) -> Changes | None:
+    def changes_between(
+        self, before: str, after: str, *, wanted: Callable[[str], bool]
+    ) -> PathChanges | None:
         return None  # a listing is one call for nearly every repository
 
     def stat(self, commit: str, path: str) -> Stat:

@@ -15,13 +15,13 @@ from quarterdeck.files.places.place import (
     Action,
     Author,
     Budget,
-    Changes,
     Check,
     CommitInfo,
     Entry,
     EntryKind,
     FileChange,
     Missing,
+    PathChanges,
     Proposal,
     ProposalDraft,
     Ref,
@@ -84,7 +84,9 @@ class LocalPlace:
         with self._opened() as store:
             return entries(store, store.commit(_id(commit)).tree)
 
-    def changes_between(self, before: str, after: str, *, wanted: Callable[[str], bool]) -> Changes | None:
+    def changes_between(
+        self, before: str, after: str, *, wanted: Callable[[str], bool]
+    ) -> PathChanges | None:
         return None  # a listing takes milliseconds
 
     def stat(self, commit: str, path: str) -> Stat:

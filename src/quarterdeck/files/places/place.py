@@ -132,7 +132,7 @@ class Entry:
     size: int | None = None
 
 
-Changes = Mapping[str, Entry | None]
+PathChanges = Mapping[str, Entry | None]
 """What became of each path that differs between two commits; None: it is not there any more."""
 
 
@@ -262,7 +262,9 @@ class Place(Protocol):
     def list_files(self, commit: str) -> list[Entry]:
         """Return every path of a commit, sorted; raises PlaceError when the place gives no more."""
 
-    def changes_between(self, before: str, after: str, *, wanted: Callable[[str], bool]) -> Changes | None:
+    def changes_between(
+        self, before: str, after: str, *, wanted: Callable[[str], bool]
+    ) -> PathChanges | None:
         """Return what became of the wanted paths that differ; None where listing is as cheap, or unclear."""
 
     def stat(self, commit: str, path: str) -> Stat:

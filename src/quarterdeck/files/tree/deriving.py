@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from quarterdeck.files.paths import is_allowed, is_shown
-from quarterdeck.files.places.place import Changes, Entry
+from quarterdeck.files.places.place import Entry, PathChanges
 from quarterdeck.files.tree.listing import Listing
 
 MOST_STEPS: Final = 100
@@ -18,7 +18,7 @@ def listing_of(entries: Iterable[Entry], allowed_paths: Sequence[str]) -> Listin
     return Listing([entry for entry in allowed if is_shown(entry.path)], hidden=hidden)
 
 
-def derived(before: Listing, changes: Changes) -> Listing | None:
+def derived(before: Listing, changes: PathChanges) -> Listing | None:
     """Return the listing after changes of allowed paths, None when they don't fit what was there before."""
     entries = {entry.path: entry for entry in before.entries}
     hidden = set(before.hidden)

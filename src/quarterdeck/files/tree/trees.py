@@ -5,10 +5,10 @@ the next commit's is derived from a kept one. Who asks for what is being fetched
 of beginning another one.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from quarterdeck.core.clock import Clock
 from quarterdeck.files.models import PlaceRecord
@@ -16,6 +16,7 @@ from quarterdeck.files.paths import is_allowed
 from quarterdeck.files.places.place import Entry, Missing, Place, PlaceError, Ref, Throttled, Unanswered
 from quarterdeck.files.tree.deriving import MOST_STEPS, derived, listing_of
 from quarterdeck.files.tree.flights import Flights
+from quarterdeck.files.tree.fresh import MOST_ANSWERS, Answers
 from quarterdeck.files.tree.kept import Kept
 from quarterdeck.files.tree.listing import Listing
 
@@ -25,8 +26,6 @@ REFS_SECONDS: Final = 15.0
 BRANCH_SECONDS: Final = 60.0
 """The same of the name of the default branch."""
 _MOST_BYTES: Final = 96 * 1024 * 1024
-_MOST_ANSWERS: Final = 2_000
-T = TypeVar("T")
 _PASSING: Final = (Throttled, Unanswered)
 """Troubles that go by, during which what was known before is shown."""
 
@@ -41,55 +40,17 @@ class Standing:
     trouble: PlaceError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
-    """What a place has answered, and when."""
-
-    value: T
-    at: float
-    asked_at: datetime
-
-
-class Answers(Generic[T]):
-    """Answers that count as fresh for some seconds; a failure is never kept."""
-
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        self._clock, self._seconds = clock, seconds
-        self._kept: Kept[Answer[T]] = Kept(_MOST_ANSWERS)
-        self._flights: Flights[Answer[T]] = Flights()
-
-    def known(self, key: Hashable) -> Answer[T] | None:
-        """Return the latest answer, however old it is."""
-        return self._kept.get(key)
-
-    def ask(self, key: Hashable, call: Callable[[], T]) -> Answer[T]:
-        """Return a fresh answer, or call for one."""
-        known = self._kept.get(key)
-        if known is not None and self._clock.monotonic() - known.at < self._seconds:
-            return known
-        return self._flights.call(key, lambda: self._call(key, call))
-
-    def forget(self, key: Hashable) -> None:
-        self._kept.forget(key)
-
-    def _call(self, key: Hashable, call: Callable[[], T]) -> Answer[T]:
-        at, asked_at = self._clock.monotonic(), self._clock.now()
-        answer = Answer(call(), at, asked_at)
-        self._kept.put(key, answer)
-        return answer
-
-
 class Trees:
     """Refs and listings of all places."""
 
     def __init__(self, clock: Clock, *, most_bytes: int = _MOST_BYTES) -> None:
         self._listings: Kept[Listing] = Kept(most_bytes)
         self._flights: Flights[Listing] = Flights()
-        self._listed: Kept[Standing] = Kept(_MOST_ANSWERS)
-        self._newest: Kept[str] = Kept(_MOST_ANSWERS)
+        self._listed: Kept[Standing] = Kept(MOST_ANSWERS)
+        self._newest: Kept[str] = Kept(MOST_ANSWERS)
         self._tips: Answers[str] = Answers(clock, TIP_SECONDS)
         self._refs: Answers[list[Ref]] = Answers(clock, REFS_SECONDS)
-        self._tags: Kept[bool] = Kept(_MOST_ANSWERS)
+        self._tags: Kept[bool] = Kept(MOST_ANSWERS)
         self._branches: Answers[str] = Answers(clock, BRANCH_SECONDS)
 
     def entries(self, record: PlaceRecord, place: Place, commit: str) -> Sequence[Entry]:
