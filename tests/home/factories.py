@@ -1,8 +1,7 @@
 """An app that has nothing but the frame and the home pages, with the cast signed in by a cookie."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, Response, request
@@ -17,6 +16,7 @@ from quarterdeck.core.ui.guard import Guard
 from quarterdeck.files.routes import blueprint as files
 from quarterdeck.home import routes
 from quarterdeck.home.service import Figure, Finding, Home
+from tests.clocks import SetClock
 
 ORIGIN = "http://localhost"
 CAST = {
@@ -33,17 +33,6 @@ class Toast:
     text: str
     level: str = "info"
     link: str = ""
-
-
-@dataclass
-class StillClock:
-    moment: datetime = field(default_factory=lambda: datetime(2026, 11, 22, 8, 0, tzinfo=UTC))
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def monotonic(self) -> float:
-        return self.moment.timestamp()
 
 
 def identify() -> Actor:
@@ -94,7 +83,7 @@ def make_app(
         app,
         pages.Pages(
             guard=Guard(b"k" * 32, SESSION_COOKIE, public_url),
-            clock=StillClock(),
+            clock=SetClock(),
             node_name="deck",
             waiting_toasts=toasts,
             toast_count=count,

@@ -432,6 +432,7 @@ def test_a_link_that_was_down_leaves_no_gap(tmp_path: Path) -> None:
                 cut = beats(master)
                 machine.plug()
                 wait_until(lambda: beats(master) > cut + 1, "heartbeats after the cut", 40)
-                assert all(each < 4.5 for each in master.intervals()), master.intervals()
+                # Without the samples of the cut, one would be 14 s; a busy machine is late with some.
+                assert all(each < 7 for each in master.intervals()), master.intervals()
             finally:
                 node.end()

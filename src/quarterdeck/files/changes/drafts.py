@@ -184,12 +184,17 @@ def shown(content: bytes | None, encoding: str = "") -> DraftText:
 
 def encoded(draft: DraftRecord, text: str) -> bytes:
     """Return an edited text in the file's own manner; raises Invalid and TooLarge."""
-    if "\0" in text:
-        raise Invalid({"text": "A text can't hold a NUL character."})
     like = draft.original
     if like is None or shown(like, draft.encoding).text is None:
         like = draft.content
-    style = shown(like, draft.encoding).style if like is not None else texts.Style()
+    return written(text, like=like, encoding=draft.encoding)
+
+
+def written(text: str, *, like: bytes | None = None, encoding: str = "") -> bytes:
+    """Return a text as a file, in the manner of another one where given; raises Invalid and TooLarge."""
+    if "\0" in text:
+        raise Invalid({"text": "A text can't hold a NUL character."})
+    style = shown(like, encoding).style if like is not None else texts.Style()
     try:
         content = texts.encode(text, style) if like is None else texts.encode_like(like, text, style)
     except texts.Unwritable as error:

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from quarterdeck.core.actors import Actor
-from quarterdeck.core.errors import Invalid
 from quarterdeck.files.changes.beginning import Turns
 from quarterdeck.files.changes.committing import checked_message
+from quarterdeck.files.changes.drafts import written
 from quarterdeck.files.changes.originals import Wanted, checked
 from quarterdeck.files.changes.rights import ChangeRights
 from quarterdeck.files.models import DraftAction, PlaceRecord
 from quarterdeck.files.places.place import Author, Exists
 from quarterdeck.files.register import repository_of, target_of
-from quarterdeck.files.text import texts
 from quarterdeck.history.service import History
 
 
@@ -51,12 +50,12 @@ class FirstCommits:
     def make(self, actor: Actor, place_name: str, file: FirstFile) -> FirstCommit:
         """Commit a file to a repository without a commit.
 
-        Raises Exists when it has one by now, Invalid, and PlaceErrors; then nothing was made, except that
-        after Unanswered it is not known.
+        Raises Exists when it has one by now, Invalid, TooLarge and PlaceErrors; then nothing was made,
+        except that after Unanswered it is not known.
         """
         record = self._rights.writable(actor, place_name)
         path = checked(record, Wanted(file.path, DraftAction.NEW)).path
-        content, message = _content(file.text), checked_message(file.message)
+        content, message = written(file.text), checked_message(file.message)
         place = self._rights.open_place(record)
         with self._turns.turn(record.id):
             if place.refs(limit=1):
@@ -71,20 +70,3 @@ class FirstCommits:
                 outcome["after"] = commit
         self._forget(record, branch)
         return FirstCommit(branch, commit, path)
-
-
-def _content(text: str) -> bytes:
-    content = texts.unified(text).encode("utf-8", "surrogatepass")
-    if len(content) > texts.MOST_BYTES:
-        raise Invalid({"text": f"The editor takes texts of up to {texts.MOST_BYTES // 1024:,} KB."})
-    if b"\0" in content or not _is_utf8(content):
-        raise Invalid({"text": "This has characters that no text can hold."})
-    return content
-
-
-def _is_utf8(content: bytes) -> bool:
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -23,6 +23,7 @@ from quarterdeck.files.places.place import (
     Unsupported,
 )
 from quarterdeck.files.register import target_of
+from quarterdeck.files.tree.fresh import Answers
 from quarterdeck.history.service import History
 
 MOST_TITLE: Final = 250
@@ -56,7 +57,7 @@ class Proposing:
         self._lock = threading.Lock()
         self._asked_at: dict[str, float] = {}
         self._conflicted: dict[str, bool | None] = {}
-        self._tips: dict[tuple[str, str], tuple[float, str]] = {}
+        self._tips: Answers[str] = Answers(clock, REFRESH_SECONDS)
         self._compared: dict[str, str] = {}
         """The branch's and the target's tips that a change was last compared at."""
 
@@ -89,6 +90,7 @@ class Proposing:
                 change = self._store.step(
                     change.id, ChangeState.PROPOSED, proposal_id=proposal.id, proposal_url=proposal.url
                 )
+            self.put_off(change.id)
             return self._followed(change, proposal)
 
     def merge(self, actor: Actor, change_id: str, author: Author) -> ChangeRecord:
@@ -131,16 +133,13 @@ class Proposing:
 
         The target's tip is asked for once for all changes into it, and each is compared when that has moved.
         """
-        if change.waiting or change.is_unsure or change.tip == change.base:
+        if change.waiting or change.is_unsure or change.tip == change.base or not self._claim(change.id):
             return change
         _, place = self._rights.open(change)
-        target_tip = self._target_tip(change, place)
+        key = (change.place_id, change.target)
+        target_tip = self._tips.ask(key, lambda: place.tip(change.target)).value
         seen = f"{change.tip} {target_tip}"
-        if (
-            target_tip in ("", change.base)
-            or self._compared.get(change.id) == seen
-            or not self._claim(change.id)
-        ):
+        if target_tip == change.base or self._compared.get(change.id) == seen:
             return change
         is_merged = place.holds(target_tip, change.tip)
         with self._lock:
@@ -161,23 +160,10 @@ class Proposing:
             self._history.event(SYSTEM, "file.merge", f"place:{change.place}", detail=detail)
         return ended
 
-    def _target_tip(self, change: ChangeRecord, place: Place) -> str:
-        """Return where the target of a change is, asked for every 30 s at most, also where that failed.
-
-        Until it is known, it is empty.
-        """
-        key, now = (change.place_id, change.target), self._clock.monotonic()
+    def put_off(self, change_id: str) -> None:
+        """Don't ask the place for a while where a change stands: it has just been brought there."""
         with self._lock:
-            known = self._tips.get(key)
-            if known is not None and now - known[0] < REFRESH_SECONDS:
-                return known[1]
-            if len(self._tips) >= _MOST_KNOWN:
-                self._tips.clear()
-            self._tips[key] = now, ""
-        tip = place.tip(change.target)
-        with self._lock:
-            self._tips[key] = now, tip
-        return tip
+            self._note_asked(change_id)
 
     def _claim(self, change_id: str) -> bool:
         """Tell whether it was not asked for lately, and note that it is now."""
@@ -186,11 +172,14 @@ class Proposing:
             asked_at = self._asked_at.get(change_id)
             if asked_at is not None and now - asked_at < REFRESH_SECONDS:
                 return False
-            if len(self._asked_at) >= _MOST_KNOWN:
-                self._asked_at.clear()
-                self._conflicted.clear()
-            self._asked_at[change_id] = now
+            self._note_asked(change_id)
             return True
+
+    def _note_asked(self, change_id: str) -> None:
+        if len(self._asked_at) >= _MOST_KNOWN:
+            self._asked_at.clear()
+            self._conflicted.clear()
+        self._asked_at[change_id] = self._clock.monotonic()
 
     def _followed(self, change: ChangeRecord, proposal: Proposal) -> ChangeRecord:
         """Write down where a pull request stands; that it came to its end is an event of the history."""

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, json, redirect, render_template, request
 
 from quarterdeck.core import costs, web
-from quarterdeck.core.errors import Conflict, Invalid, QuarterdeckError
+from quarterdeck.core.errors import Conflict, Invalid, QuarterdeckError, TooLarge
 from quarterdeck.core.forms import parse
 from quarterdeck.files.changes.answers import change_json, csv_of
 from quarterdeck.files.changes.beginning import check_possible
@@ -118,8 +118,9 @@ def first_commit(name: str) -> Answer:
     values = _values("path", "text", "message")
     try:
         made = _changes().first.make(web.actor(), name, parse(FirstCommitBody, values).file())
-    except (Invalid, PlaceError) as error:
-        return _first_page(name, values, _messages(error, "path")), error.status
+    except (Invalid, TooLarge, PlaceError) as error:
+        field = "text" if isinstance(error, TooLarge) else "path"
+        return _first_page(name, values, _messages(error, field)), error.status
     return redirect(f"/files/{name}/view?{urlencode({'ref': made.branch, 'path': made.path})}", 303)
 
 

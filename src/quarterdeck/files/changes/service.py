@@ -176,6 +176,7 @@ class Changes:
     def commit(self, actor: Actor, change_id: str, wish: CommitWish) -> ChangeRecord:
         """See ``Committing.commit``."""
         change = self.committing.commit(actor, change_id, wish)
+        self.proposing.put_off(change.id)
         self._moved(change, change.branch)
         return change
 
