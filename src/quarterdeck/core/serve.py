@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import ctypes
 import errno
-import gc
 import logging
 import os
 import resource
@@ -63,9 +62,6 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        # What was made up to here lives as long as the node: collections need not walk through it again.
-        gc.collect()
-        gc.freeze()
         self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
