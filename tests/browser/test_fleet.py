@@ -183,7 +183,7 @@ def test_only_rows_on_the_screen_are_watched(thousand: FleetNode, opened: Any) -
         "document.body.addEventListener('live-ask', (e) => { window.asked = e.detail[1].hosts.length; })"
     )
     page.mouse.wheel(0, 5000)
-    page.wait_for_function("window.asked > 0")
+    page.wait_for_function("() => window.asked > 0")
     assert 10 < page.evaluate("window.asked") < 60
 
 

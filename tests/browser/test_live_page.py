@@ -43,7 +43,7 @@ def check_foreign_page(page: Page) -> None:
     used = psutil.virtual_memory()
     share = 100 * (used.total - used.available) / used.total
     assert abs(float(page.locator("#memory").inner_text()) - share) < 15
-    page.wait_for_function("received >= 3")
+    page.wait_for_function("() => received >= 3")
 
 
 def test_the_foreign_page_works_unchanged(open_page: OpenPage) -> None:
