@@ -21,7 +21,8 @@ class Toasts extends HTMLElement {
 
   /** So that on a phone the end of the page can be scrolled to above them. */
   tellHeight() {
-    document.documentElement.style.setProperty("--toasts", `${this.offsetHeight}px`);
+    const { top, height } = this.getBoundingClientRect();
+    document.documentElement.style.setProperty("--toasts", `${height ? innerHeight - top : 0}px`);
   }
 
   add(news) {
