@@ -72,7 +72,7 @@ def test_each_kind_of_host_has_figures(deck: Deck, far: DiallingWorker, name: st
 def test_a_look_makes_each_kind_of_host_move_every_second(deck: Deck, far: DiallingWorker, name: str) -> None:
     wait_until(lambda: has_figures(deck, name), f"figures of {name}", 30)
     with looking(deck, name):
-        assert len(sampled(deck, name, 6, 14)) == 6
+        assert len(sampled(deck, name, 6, 40)) == 6
         assert fleet(deck)[name]["interval_seconds"] == 1
 
 
@@ -80,7 +80,7 @@ def test_heartbeats_leave_no_lines_in_the_history(deck: Deck, far: DiallingWorke
     wait_until(lambda: has_figures(deck, "far"), "figures of far", 30)
     with looking(deck, "far"):
         before = deck.api("GET", "/api/v1/history?limit=100").json()["entries"]
-        assert len(sampled(deck, "far", 5, 12)) == 5
+        assert len(sampled(deck, "far", 5, 40)) == 5
         after = deck.api("GET", "/api/v1/history?limit=100").json()["entries"]
     new = [entry for entry in after if entry not in before]
     assert not [entry for entry in new if "heartbeat" in str(entry) or "sampling" in str(entry)]

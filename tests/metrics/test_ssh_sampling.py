@@ -271,7 +271,7 @@ def test_a_host_that_somebody_looks_at_is_sampled_each_second(node: Node, sshd: 
     sampling.attention.look([chosen])
     now = sampling.now(chosen)
     assert now is not None
-    wait_until(lambda: len(now.ring) >= 5, "a sample each second", 12)
+    wait_until(lambda: len(now.ring) >= 5, "a sample each second", 40)
     sampling.running.cancel()
 
 
@@ -291,7 +291,7 @@ def test_a_host_that_goes_away_is_lost_and_comes_back(
     assert now is not None
     count = len(now.ring)
     wait_until(lambda: len(now.ring) > count, "samples again", 30)
-    wait_until(lambda: node.hosts.get("chosen").state is HostState.WELL, "the state", 10)
+    wait_until(lambda: node.hosts.get("chosen").state is HostState.WELL, "the state", 30)
     sampling.running.cancel()
 
 
