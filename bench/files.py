@@ -30,8 +30,8 @@ from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.master import create_app
 from quarterdeck.master_parts import MasterParts
 from tests.deck import PASSWORD
-from tests.files.cloud_factories import PERSONS_TOKEN
-from tests.files.cloud_server import CloudServer
+from tests.files.cloud.factories import PERSONS_TOKEN
+from tests.files.cloud.server import CloudServer
 from tests.files.repositories import make_repository, many_files
 from tests.loops import running_loop
 

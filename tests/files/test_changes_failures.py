@@ -12,8 +12,8 @@ from quarterdeck.files.places.place import Missing, PlaceError, Refused, Throttl
 from tests.files.bitbucket_world import BitbucketWorld
 from tests.files.bitbucket_world import cloud as cloud
 from tests.files.bitbucket_world import master as master
-from tests.files.cloud_factories import PERSONS_TOKEN
-from tests.files.cloud_server import CloudServer
+from tests.files.cloud.factories import PERSONS_TOKEN
+from tests.files.cloud.server import CloudServer
 
 APP = "conf/app.yml"
 COMMIT = r"^POST .*/src$"

@@ -11,8 +11,8 @@ from quarterdeck.files.models import PlaceKind
 from quarterdeck.files.place_drafts import PlaceDraft
 from quarterdeck.files.register import Places
 from tests.files.bitbucket_world import QuickOpener
-from tests.files.cloud_factories import PERSONS_TOKEN
-from tests.files.cloud_server import CloudServer
+from tests.files.cloud.factories import PERSONS_TOKEN
+from tests.files.cloud.server import CloudServer
 from tests.files.place_world import World
 
 FILES = {"README.md": b"# Acme\n", "conf/app.yml": b"port: 80\n"}

@@ -31,7 +31,7 @@ from quarterdeck.files.places.place import (
 )
 from tests.certificates import make_certificate, tls_proxy
 from tests.clocks import SetClock
-from tests.files.cloud_factories import QUICK
+from tests.files.cloud.factories import QUICK
 from tests.files.loopback import Scripted, scripted
 
 TOKEN = "ATATT3x-secret-token-9f2c"

@@ -24,9 +24,9 @@ from quarterdeck.files.places.place import (
     Stale,
     Unchanged,
 )
-from tests.files.cloud_factories import QUICK, place_at
-from tests.files.cloud_server import CloudServer
-from tests.files.datacenter_server import data_center
+from tests.files.cloud.factories import QUICK, place_at
+from tests.files.cloud.server import CloudServer
+from tests.files.datacenter.server import data_center
 from tests.files.git_repository import LINK
 from tests.files.repositories import make_repository
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from tests.files.datacenter_calls import ROUTES
-from tests.files.datacenter_requests import Caller, Denied, Found, Given, Misused, caller_of, read_query
+from tests.files.datacenter.calls import ROUTES
+from tests.files.datacenter.requests import Caller, Denied, Found, Given, Misused, caller_of, read_query
 from tests.files.git_repository import GitRepository
 from tests.files.loopback import Asked, Loopback, Result
 

@@ -1,6 +1,6 @@
 """What tests of the Bitbucket adapters stand on: a loop as a node has it, a set clock, short waits."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from quarterdeck.core.loop import Loop
@@ -9,13 +9,18 @@ from quarterdeck.files.places.cloud import HOURLY_LIMIT, CloudPlace
 from quarterdeck.files.places.cloud_scopes import Scopes
 from quarterdeck.files.places.faults import Timing
 from quarterdeck.files.places.http import Client, Endpoint
-from quarterdeck.files.places.place import Action, Author, FileChange
+from quarterdeck.files.places.place import Action, Author, FileChange, ProposalDraft
 from tests.clocks import SetClock
-from tests.files.cloud_server import CloudServer
+from tests.files.cloud.server import CloudServer
 
 OSKAR = Author("Oskar", "oskar@example.org")
 PERSONS_TOKEN, ACCESS_TOKEN = "ATATTpersons-token", "ATCTaccess-token"
 QUICK = Timing(connect=2.0, read=5.0, whole=10.0, queue=5.0, pauses=(0.0, 0.0))
+BRANCH = "quarterdeck/oskar/app.yml-1a2b"
+REVIEWER = "{504c3b62-8120-4f0c-a7bc-87800b9d6f70}"
+HTML = b"<!doctype html><title>Bad gateway</title><script>alert(1)</script>"
+
+Opener = Callable[..., CloudPlace]
 
 
 def place_at(
@@ -40,3 +45,20 @@ def place_at(
 
 def written(files: Mapping[str, bytes], **how: bool) -> list[FileChange]:
     return [FileChange(path, Action.WRITE, content, **how) for path, content in files.items()]
+
+
+def draft(**more: Any) -> ProposalDraft:
+    return ProposalDraft(**{"title": "Port", "source": BRANCH, "target": "main", **more})
+
+
+def begun(place: CloudPlace) -> str:
+    """Begin an edit: the branch at the tip, which is returned."""
+    tip = place.tip("main")
+    place.create_branch(BRANCH, tip)
+    return tip
+
+
+def content_of(server: CloudServer, path: str, branch: str = BRANCH) -> bytes | None:
+    tip = server.git.tip(branch)
+    assert tip
+    return server.git.content(tip, path)

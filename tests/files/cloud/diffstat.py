@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.files.cloud_requests import Misused
+from tests.files.cloud.requests import Misused
 from tests.files.git_repository import GitRepository, Leaf
 
 Json = dict[str, Any]

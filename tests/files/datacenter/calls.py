@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dulwich.objects import ObjectID
 from dulwich.refs import Ref, check_ref_format
 
-from tests.files.datacenter_requests import (
+from tests.files.datacenter.requests import (
     REPOSITORY,
     Caller,
     Denied,
@@ -23,7 +23,7 @@ from tests.files.datacenter_requests import (
 from tests.files.git_repository import LINK, SUBMODULE
 
 if TYPE_CHECKING:
-    from tests.files.datacenter_server import DataCenter
+    from tests.files.datacenter.server import DataCenter
 
 Answering = Callable[["DataCenter", Given, Mapping[str, str]], Found]
 

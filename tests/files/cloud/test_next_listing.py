@@ -21,11 +21,10 @@ from quarterdeck.files.tree.deriving import MOST_STEPS, derived, listing_of
 from quarterdeck.files.tree.listing import Listing
 from quarterdeck.files.tree.trees import Trees
 from tests.clocks import SetClock
-from tests.files.cloud_factories import place_at
-from tests.files.cloud_server import CloudServer
+from tests.files.cloud.factories import place_at
+from tests.files.cloud.server import CloudServer
 from tests.files.git_repository import EXECUTABLE, FILE, LINK, SUBMODULE
 from tests.files.repositories import Repository, make_repository
-from tests.loops import running_loop
 
 OTHER_REPOSITORY = b"5" * 40
 MANY: dict[str, bytes] = {
@@ -91,12 +90,6 @@ def record_of(*allowed: str) -> PlaceRecord:
         read_role=Role.VIEWER, write_role=Role.OPERATOR, from_settings=False,
         created_at=SetClock().now(), updated_at=SetClock().now(),
     )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[Loop]:
-    with running_loop() as loop:
-        yield loop
 
 
 @pytest.fixture

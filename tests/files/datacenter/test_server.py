@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.files.datacenter_server import DataCenter
+from tests.files.datacenter.server import DataCenter
 
 REPOSITORY = "/rest/api/latest/projects/OPS/repos/config"
 TOKEN = {"Authorization": "Bearer oskars-token"}
