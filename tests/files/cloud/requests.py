@@ -1,8 +1,8 @@
 """What Bitbucket Cloud takes, operation by operation, and how a request is held against it.
 
 The table is held against Bitbucket's OpenAPI document by ``test_document.py`` (paths, methods, query
-parameters; scopes if the copy names them). The parameters ``fields``, ``pagelen``, ``page``, ``q`` and ``sort``
-are described there once for all calls, and only in part with each.
+parameters; scopes if the copy names them). The parameters ``fields``, ``pagelen``, ``page``, ``q`` and
+``sort`` are described there once for all calls, and only in part with each.
 """
 
 import json
