@@ -4,7 +4,7 @@ import re
 import secrets
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import OpenPage, Seeded
 from tests.browser.looking import faults_of, findings
@@ -236,6 +236,44 @@ def test_a_running_output_is_followed_and_let_go(open_page: OpenPage, seeded: Se
     expect_at_end(page, last + 20)
     page.locator("body").press("f")
     expect(follow).to_have_attribute("aria-pressed", "false")
+    seeded.deck.api("POST", f"/api/v1/runs/{run}/cancel")
+    expect(page.locator('.run-state [data-state="cancelled"]')).to_be_visible()
+    numbers = page.locator(".log-block .line-n").all_inner_texts()
+    assert [int(number) for number in numbers] == list(range(1, len(numbers) + 1))
+
+
+def test_a_scroll_that_nobody_made_does_not_let_go(open_page: OpenPage, seeded: Seeded) -> None:
+    run = start(seeded.deck, "seq 1 300; sleep 300")
+    page = open_page(f"/runs/{run}")
+    expect_at_end(page, 300)
+    # Lines above turn out higher than the browser had estimated, and it tells of a scroll.
+    page.locator(LOG).evaluate(
+        """log => {
+            for (const line of log.querySelectorAll(".line")) line.style.paddingBottom = "3px";
+            log.dispatchEvent(new Event("scroll"));
+        }"""
+    )
+    expect_at_end(page, 300)
+    expect(page.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "true")
+    seeded.deck.api("POST", f"/api/v1/runs/{run}/cancel")
+
+
+def test_a_late_answer_shows_no_line_twice(open_page: OpenPage, seeded: Seeded) -> None:
+    run = start(seeded.deck, "for i in $(seq 1 3000); do echo tick $i; sleep 0.05; done")
+    page = open_page("/")
+    late: list[Route] = []
+    page.route(re.compile(r"/lines\?.*from="), lambda route: late.append(route))
+    with page.expect_request(re.compile(r"/lines\?.*from=")):  # it catches up, and gets no answer yet
+        page.goto(f"/runs/{run}")
+    page.wait_for_function("() => document.querySelector('q-log').total > 60")
+    follow = page.get_by_role("button", name="Follow")
+    follow.click()
+    follow.click()  # to the end by another way than the one that waits
+    expect_at_end(page, 60)
+    with page.expect_response(re.compile(r"/lines\?.*from=")):
+        late[0].continue_()
+    page.unroute_all()
+    expect_at_end(page, 100)
     seeded.deck.api("POST", f"/api/v1/runs/{run}/cancel")
     expect(page.locator('.run-state [data-state="cancelled"]')).to_be_visible()
     numbers = page.locator(".log-block .line-n").all_inner_texts()

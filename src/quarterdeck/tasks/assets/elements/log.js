@@ -90,7 +90,7 @@ class Log extends HTMLElement {
     if (this.window.options.isTimed) this.window.showTimes(true);
     const target = this.querySelector(".target");
     if (target) this.center(target);
-    else if (this.isFollowing) this.log.scrollTop = this.log.scrollHeight;
+    else if (this.isFollowing) this.scrollToEnd();
     else this.log.scrollTop = 0;
     this.tell();
   }
@@ -129,8 +129,13 @@ class Log extends HTMLElement {
 
   toEnd() {
     this.window.trim(true);
-    this.log.scrollTop = this.log.scrollHeight;
+    this.scrollToEnd();
     this.tell();
+  }
+
+  scrollToEnd() {
+    this.log.scrollTop = this.log.scrollHeight;
+    this.followedTo = this.log.scrollTop;
   }
 
   /** Goes to the end and stays there. */
@@ -185,10 +190,12 @@ class Log extends HTMLElement {
     }
   }
 
+  /** Who scrolls to the end follows it, and who scrolls up lets go. */
   look() {
     const { scrollTop, scrollHeight, clientHeight } = this.log;
-    const below = scrollHeight - scrollTop - clientHeight;
-    this.isFollowing = below < END_PIXELS && this.isAtEnd;
+    if (scrollHeight - scrollTop - clientHeight < END_PIXELS) this.isFollowing ||= this.isAtEnd;
+    else if (scrollTop < this.followedTo) this.isFollowing = false;
+    else if (this.isFollowing) this.scrollToEnd(); // blocks came into sight, whose height was but estimated
     this.loadNear();
     this.tell();
   }

@@ -30,10 +30,12 @@ export class LogWindow {
     return block.children[number - Number(block.dataset.first)];
   }
 
-  /** Adds lines that follow the last one. */
+  /** Adds lines that follow the last one: not again those it has, and none beyond a gap. */
   append(lines, first) {
-    lines.forEach((line, index) => {
-      this.blockFor(first + index).append(makeLine(first + index, line, this.options));
+    const next = this.last ? this.last + 1 : first;
+    if (first > next) return;
+    lines.slice(next - first).forEach((line, index) => {
+      this.blockFor(next + index).append(makeLine(next + index, line, this.options));
     });
   }
 
