@@ -82,7 +82,7 @@ class Node:
         return self.end_of(self.start(command, *hosts, actor=actor, **more).id)
 
     def end_of(self, run_id: str) -> RunRecord:
-        run = self.parts.runs.wait(run_id, 30)
+        run = self.parts.runs.wait(run_id, 60)
         assert run.is_over, run
         return run
 
