@@ -27,9 +27,10 @@ from quarterdeck.files.service import Files
 from tests.cheap_parts import CheapParts
 from tests.clocks import SetClock
 from tests.files.change_world import FILES, World, add_cast
-from tests.files.cloud.factories import PERSONS_TOKEN, QUICK
+from tests.files.cloud.factories import PERSONS_TOKEN
 from tests.files.cloud.server import CloudServer
 from tests.files.datacenter.server import DataCenter, data_center
+from tests.files.loopback import QUICK
 from tests.files.repositories import Repository
 from tests.loops import running_loop
 

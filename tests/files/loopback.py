@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
+from quarterdeck.files.places.faults import Timing
+
 Kind = Literal["answer", "hang", "cut", "endless", "slow", "lost"]
+QUICK = Timing(connect=2.0, read=5.0, whole=10.0, queue=5.0, pauses=(0.0, 0.0))
+"""How long a place waits for such a server, in seconds; it tries again at once."""
 
 
 @dataclass(frozen=True)

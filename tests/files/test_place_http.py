@@ -31,8 +31,7 @@ from quarterdeck.files.places.place import (
 )
 from tests.certificates import make_certificate, tls_proxy
 from tests.clocks import SetClock
-from tests.files.cloud.factories import QUICK
-from tests.files.loopback import Scripted, scripted
+from tests.files.loopback import QUICK, Scripted, scripted
 
 TOKEN = "ATATT3x-secret-token-9f2c"
 MAIL = "oskar@example.org"

@@ -24,10 +24,11 @@ from quarterdeck.files.places.place import (
     Stale,
     Unchanged,
 )
-from tests.files.cloud.factories import QUICK, place_at
+from tests.files.cloud.factories import place_at
 from tests.files.cloud.server import CloudServer
 from tests.files.datacenter.server import data_center
 from tests.files.git_repository import LINK
+from tests.files.loopback import QUICK
 from tests.files.repositories import make_repository
 
 ADA = Author("Ada Lovelace", "ada@example.org")

@@ -1,4 +1,4 @@
-"""What tests of the Bitbucket adapters stand on: a loop as a node has it, a set clock, short waits."""
+"""What tests of the Cloud adapter begin with: a place at the stand-in, with a set clock and short waits."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,10 +12,10 @@ from quarterdeck.files.places.http import Client, Endpoint
 from quarterdeck.files.places.place import Action, Author, FileChange, ProposalDraft
 from tests.clocks import SetClock
 from tests.files.cloud.server import CloudServer
+from tests.files.loopback import QUICK
 
 OSKAR = Author("Oskar", "oskar@example.org")
 PERSONS_TOKEN, ACCESS_TOKEN = "ATATTpersons-token", "ATCTaccess-token"
-QUICK = Timing(connect=2.0, read=5.0, whole=10.0, queue=5.0, pauses=(0.0, 0.0))
 BRANCH = "quarterdeck/oskar/app.yml-1a2b"
 REVIEWER = "{504c3b62-8120-4f0c-a7bc-87800b9d6f70}"
 HTML = b"<!doctype html><title>Bad gateway</title><script>alert(1)</script>"

@@ -8,9 +8,10 @@ import pytest
 from quarterdeck.core.loop import Loop
 from quarterdeck.files.places.cloud import CloudPlace
 from tests.files.cloud.answering import Token
-from tests.files.cloud.factories import ACCESS_TOKEN, HTML, QUICK, Opener, place_at
+from tests.files.cloud.factories import ACCESS_TOKEN, HTML, Opener, place_at
 from tests.files.cloud.requests import CLASSIC, READ, SEE_PULLS, WRITE
 from tests.files.cloud.server import CloudServer
+from tests.files.loopback import QUICK
 
 GOOD = [("address", True), ("credential", True), ("repository", True), ("branch", True), ("read", True)]
 

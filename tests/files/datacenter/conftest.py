@@ -10,9 +10,9 @@ from quarterdeck.core.loop import Loop
 from quarterdeck.files.places.datacenter import DataCenterPlace
 from quarterdeck.files.places.faults import Timing
 from quarterdeck.files.places.http import Client, Endpoint
-from tests.files.cloud.factories import QUICK
 from tests.files.datacenter.factories import FILES, MODES, Open
 from tests.files.datacenter.server import DataCenter, data_center
+from tests.files.loopback import QUICK
 
 
 @pytest.fixture

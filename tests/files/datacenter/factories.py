@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from quarterdeck.files.places.datacenter import DataCenterPlace
 from quarterdeck.files.places.place import Action, Author, FileChange, ProposalDraft
-from tests.files.cloud.factories import QUICK
 from tests.files.git_repository import EXECUTABLE, LINK, SUBMODULE
+from tests.files.loopback import QUICK
 
 ADA = Author("Ada Lovelace", "ada@example.org")
 ODD = "conf/mit leer/100% #1?+&=ä€/ünï[*]~.yml"

@@ -9,9 +9,9 @@ import pytest
 from quarterdeck.core.errors import TooLarge
 from quarterdeck.files.places.datacenter import DataCenterPlace
 from quarterdeck.files.places.place import Missing, PlaceError, Refused, Throttled, Unanswered
-from tests.files.cloud.factories import QUICK
 from tests.files.datacenter.factories import ADA, IMPATIENT, Open, propose, written
 from tests.files.datacenter.server import DataCenter
+from tests.files.loopback import QUICK
 
 CALLS: dict[str, Callable[[DataCenterPlace], object]] = {
     "default-branch": lambda place: place.default_branch(),
