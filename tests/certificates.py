@@ -108,7 +108,8 @@ class TlsProxy:
         if self._server is not None:
             self._server.close()
         for writer in list(self._writers):
-            writer.transport.abort()
+            if not writer.is_closing():
+                writer.transport.abort()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.wait(others, timeout=5) if others else None
 

@@ -10,6 +10,7 @@ from quarterdeck.core.config import KeyExchange
 from quarterdeck.hosts.ssh import HostKey, Reason, SshError, SshPool, SshTarget, read_host_key
 from quarterdeck.hosts.ssh_options import key_exchanges
 from tests.clocks import SetClock
+from tests.deck import wait_until
 from tests.sshd import StartSshd, login, make_key, ssh_agent
 
 
@@ -137,6 +138,7 @@ async def test_host_key_can_be_read_without_signing_in(pool: SshPool, sshd: Star
 
 async def test_unconfirmed_host_key_stops_before_any_connection(pool: SshPool, sshd: StartSshd) -> None:
     server = sshd()
+    wait_until(lambda: not server.sessions(), "the end of the look whether it is there, which is logged too")
     before = (server.folder / "log").read_text()
     error = await failure(pool, server.target(host_key=""))
     assert error.reason is Reason.HOST_KEY_UNCONFIRMED
